@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TLB staging: what the calling thread's vCPU must flush before it runs user code again.
+ *
+ * The slot is thread-local and strictly owned: only the owning thread writes, merges, takes or
+ * clears it. A new thread starts empty. Merging never loses a request and never names more than the
+ * union needs, until the bounds below are passed.
+ */
+#ifndef NACRE_MM_TLB_H
+#define NACRE_MM_TLB_H
+
+#include "mm/types.h"
+
+/*
+ * Pages a RANGE request may name before it becomes ADDRESS_SPACE. x86-64: Linux's measured ceiling is
+ * 33 single-page invalidations; arm64: 16, past which ASIDE1IS or a range operation is cheaper.
+ */
+#define TLB_RANGE_PAGES_X86 33
+#define TLB_RANGE_PAGES_ARM64 16
+#define TLB_RANGES 4 /* disjoint ranges kept apart */
+
+enum tlb_kind { TLB_NONE, TLB_RANGE, TLB_SPACE, TLB_BROADCAST };
+
+struct tlb_range {
+	uint64_t start; /* page-aligned guest-virtual address */
+	uint32_t pages; /* 4 KiB units, > 0 */
+};
+
+struct tlb_request {
+	enum tlb_kind kind;
+	uint64_t root; /* the address space (its page-table root) the request is for */
+	unsigned nranges;
+	struct tlb_range range[TLB_RANGES];
+	bool exec; /* executable mappings changed: instruction-cache maintenance (arm64) */
+};
+
+/* Stage into the calling thread's slot. */
+void tlb_stage_range(uint64_t root, uint64_t start, uint64_t pages, bool exec);
+void tlb_stage_space(uint64_t root);
+void tlb_stage_broadcast(void);
+void tlb_clear(void); /* execve, boot: the shim flushes anyway */
+/* Move the slot's content out and leave it empty. Returns the kind taken. */
+enum tlb_kind tlb_take(struct tlb_request *out);
+/* Pure: fold a range into a request. Exposed for the tests. */
+void tlb_merge_range(struct tlb_request *req, uint64_t start, uint64_t pages, unsigned bound);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The application kernel of one container: what its processes share. Created once by
+ * kernel_create(), entered by kernel_run(), which returns when the first process has ended and every
+ * guest thread is gone.
+ *
+ * oci/ fills struct kernel_config and knows nothing below this header.
+ */
+#ifndef NACRE_RUNTIME_KERNEL_H
+#define NACRE_RUNTIME_KERNEL_H
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+struct kernel;
+
+struct kernel_mount {
+	const char *target; /* absolute path in the container */
+	const char *fstype; /* "host": the directory behind dirfd; "proc", "devpts", "tmpfs", "dev",
+			       "mqueue" */
+	int dirfd;	    /* "host" only; owned by the kernel after kernel_create() */
+	const char *source, *options; /* as /proc/mounts shows them; options parsed by the fs */
+	unsigned long flags;	      /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME ... */
+};
+
+struct kernel_process_spec {
+	char *const *argv;
+	char *const *envp;
+	const char *cwd;
+	uid_t uid;
+	gid_t gid;
+	const gid_t *groups;
+	size_t ngroups;
+	mode_t umask; /* (mode_t)-1: 022 */
+	uint64_t cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
+	bool no_new_privs;
+	struct rlimit64 rlimits[16]; /* indexed by RLIMIT_*, always all filled in */
+	int stdio[3];		     /* host descriptors; -1: closed. Owned by the kernel afterwards */
+	int extra_fds;		     /* --preserve-fds: host descriptors 3 .. 3+n-1 */
+	bool terminal;		     /* stdio is the container's controlling terminal */
+};
+
+struct kernel_config {
+	const char *hostname, *domainname;
+	const char *backend, *backend_dir;
+	unsigned max_vcpus;	   /* 0: default */
+	uint64_t memory_bytes;	   /* container's memory limit, 0: none */
+	unsigned pids_max;	   /* guest processes and threads, 0: default bound */
+	int rootfs_fd;		   /* directory of the root file system; owned afterwards */
+	int host_proc_fd;	   /* the host's /proc, O_PATH, kept from before the pivot; or -1 */
+	bool root_readonly;
+	const struct kernel_mount *mounts;
+	size_t nmounts;
+	bool strace;		   /* print guest system calls to log_fd */
+	bool debug;
+	int log_fd;		   /* where strace, debug and crash reports go; -1: none */
+	struct kernel_process_spec init;
+};
+
+/* 0 or -errno with one sentence for the user in err. Nothing of the guest has run yet. */
+int kernel_create(const struct kernel_config *cfg, struct kernel **out, char *err, size_t errlen);
+/*
+ * Load the init process (so that a bad argv[0] fails here, with "executable file not found in $PATH"
+ * or "no such file or directory" or "permission denied" in err), but run nothing yet.
+ */
+int kernel_load_init(struct kernel *k, char *err, size_t errlen);
+/* Run until init has ended and all other guest tasks were killed; returns its wait(2) status. */
+int kernel_run(struct kernel *k);
+/* From any thread of the sandbox: deliver a signal from outside. pid 0: init; -1: every process. */
+int kernel_signal(struct kernel *k, pid_t pid, int sig);
+/*
+ * Start a further process (exec). Its wait status goes to done(status, arg) when it ended.
+ * Returns its guest pid or -errno with a sentence.
+ */
+int kernel_exec(struct kernel *k, const struct kernel_process_spec *spec,
+		void (*done)(int status, void *arg), void *arg, char *err, size_t errlen);
+/* Guest pids alive, at most cap; returns the count. */
+size_t kernel_pids(struct kernel *k, pid_t *pids, size_t cap);
+/* nacre's own counters as one JSON object; returns the length (snprintf rules). */
+size_t kernel_stats_json(struct kernel *k, char *buf, size_t cap);
+void kernel_destroy(struct kernel *k);
+
+#endif
