@@ -1,0 +1,15 @@
+libnacre_a_SOURCES += runtime/fs/pipe.c runtime/fs/pipe.h
+libnacre_a_SOURCES += runtime/fs/eventfd.c
+libnacre_a_SOURCES += runtime/fs/epoll.c runtime/fs/epoll.h
+libnacre_a_SOURCES += runtime/fs/poll.c
+libnacre_a_SOURCES += runtime/fs/inotify.c runtime/fs/inotify.h
+libnacre_a_SOURCES += runtime/fs/ldisc.c runtime/fs/ldisc.h
+libnacre_a_SOURCES += runtime/fs/tty.c runtime/fs/tty.h runtime/fs/tty_priv.h
+libnacre_a_SOURCES += runtime/fs/tty_ioctl.c runtime/fs/tty_host.c
+libnacre_a_SOURCES += runtime/fs/pty.c runtime/fs/devpts.c
+libnacre_a_SOURCES += runtime/fs/dev.c runtime/fs/dev.h
+libnacre_a_SOURCES += runtime/fs/proc.c runtime/fs/proc.h
+libnacre_a_SOURCES += runtime/fs/proc_pid.c runtime/fs/proc_status.c
+libnacre_a_SOURCES += runtime/fs/proc_maps.c runtime/fs/proc_fd.c
+libnacre_a_SOURCES += runtime/fs/proc_system.c runtime/fs/proc_sys.c
+EXTRA_DIST += runtime/fs/obj_syscalls.def
