@@ -12,4 +12,12 @@
  */
 void epoll_file_released(struct file *f);
 
+/* A new instance without a descriptor. */
+int epoll_create_file(struct file **out);
+/*
+ * The host descriptor whose readability says that one of the instance's host-backed items may be
+ * ready: poll it besides the instance's own queue. -1: f is no epoll instance.
+ */
+int epoll_host_fd(const struct file *f);
+
 #endif

@@ -1,3 +1,4 @@
+libnacre_a_SOURCES += runtime/fs/ring.c runtime/fs/ring.h
 libnacre_a_SOURCES += runtime/fs/pipe.c runtime/fs/pipe.h
 libnacre_a_SOURCES += runtime/fs/eventfd.c
 libnacre_a_SOURCES += runtime/fs/epoll.c runtime/fs/epoll.h

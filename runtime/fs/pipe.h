@@ -12,6 +12,8 @@ int pipe_create(unsigned flags, struct file **rd, struct file **wr);
  * by the node's (dev, ino). The caller sets the file's path. -ERESTARTSYS when interrupted.
  */
 int fifo_open(struct task *t, struct vnode *node, int flags, struct file **out);
+/* Open a pipe anew through its magic link: new description, fifo(7) rules. */
+int pipe_reopen(struct task *t, struct file *f, int flags, struct file **out);
 bool file_is_pipe(const struct file *f); /* pipe end or open FIFO */
 /* fcntl F_GETPIPE_SZ, F_SETPIPE_SZ: the capacity in bytes, -EBADF: not a pipe, -EBUSY, -EPERM. */
 int64_t pipe_get_size(struct file *f);
