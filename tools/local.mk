@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 dist_check_SCRIPTS += tools/check-layers tools/check-banned
-EXTRA_DIST += bootstrap tools/check-sources tools/guest-run .ci/run
+EXTRA_DIST += bootstrap tools/check-dist tools/check-sources tools/guest-run .ci/run
 TESTS += tools/check-layers tools/check-banned
 
 # What the formatter and the analysers look at.
