@@ -25,7 +25,11 @@ struct platform_options {
 	const char *backend; /* name, path, or NULL: the best that probes */
 	const char *backend_dir;
 	unsigned max_vcpus; /* 0: chosen from the host's CPUs */
+	bool no_inside;	    /* forward every system call (--strace) */
 };
+
+/* The host signal that ends guest execution and ppoll: blocked in every thread, handler empty. */
+int platform_kick_signal(void);
 
 /* On failure returns -errno and fills err with one sentence for the user. */
 int platform_create(const struct platform_options *opt, struct platform **out, char *err,
@@ -81,7 +85,7 @@ struct cpu_trap {
 
 /* Answers the shim gives without an exit, per thread. */
 struct cpu_answers {
-	int32_t pid, tid, ppid_unused;
+	int32_t pid, tid;
 	uint32_t uid, euid, gid, egid;
 };
 

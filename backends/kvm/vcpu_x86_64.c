@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* KVM vCPUs on x86-64: boot state, entry and exit through the shared register page, kicks. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "backends/kvm/kvm.h"
+
+#define CR0_BITS 0x80050033ull /* PG AM WP NE ET MP PE */
+#define CR4_BASE 0x6a0ull      /* OSXMMEXCPT OSFXSR PGE PAE */
+#define CR4_UMIP (1ull << 11)
+#define CR4_FSGSBASE (1ull << 16)
+#define CR4_OSXSAVE (1ull << 18)
+#define EFER_BITS 0xd01ull /* NXE LMA LME SCE */
+
+#define MSR_STAR 0xc0000081u
+#define MSR_LSTAR 0xc0000082u
+#define MSR_SFMASK 0xc0000084u
+#define MSR_KERNEL_GS_BASE 0xc0000102u
+
+int kvm_vcpu_alloc(struct nacre_vm *vm, uint32_t index, struct nacre_vcpu **out)
+{
+	struct nacre_vcpu *v = calloc(1, sizeof *v);
+
+	if (!v)
+		return -ENOMEM;
+	v->vm = vm;
+	do
+		v->fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, index);
+	while (v->fd < 0 && errno == EINTR);
+	if (v->fd < 0) {
+		int e = errno;
+		free(v);
+		return -e;
+	}
+	v->run = mmap(NULL, (size_t)vm->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	if (v->run == MAP_FAILED) {
+		int e = errno;
+		v->run = NULL;
+		kvm_vcpu_destroy(v);
+		return -e;
+	}
+	*out = v;
+	return 0;
+}
+
+static struct kvm_segment segment(uint16_t selector, unsigned type, unsigned dpl, bool code)
+{
+	return (struct kvm_segment){
+		.limit = 0xffffffff,
+		.selector = selector,
+		.type = (uint8_t)type,
+		.present = 1,
+		.dpl = (uint8_t)dpl,
+		.db = !code,
+		.s = 1,
+		.l = code,
+		.g = 1,
+	};
+}
+
+static void set_level(struct kvm_sregs *s, const struct nacre_boot_x86 *boot, bool user)
+{
+	unsigned dpl = user ? 3 : 0;
+
+	s->cs = segment(user ? boot->user_cs : boot->kernel_cs, 11, dpl, true);
+	s->ss = segment(user ? boot->user_ss : boot->kernel_ss, 3, dpl, false);
+}
+
+static int set_msrs(struct nacre_vcpu *v, const struct nacre_boot_x86 *boot)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry[4];
+	} msrs = {
+		.head.nmsrs = 4,
+		.entry = {
+			{.index = MSR_STAR, .data = boot->star},
+			{.index = MSR_LSTAR, .data = boot->lstar},
+			{.index = MSR_SFMASK, .data = boot->sfmask},
+			{.index = MSR_KERNEL_GS_BASE, .data = boot->kernel_gs_base},
+		},
+	};
+	int n = ioctl(v->fd, KVM_SET_MSRS, &msrs);
+
+	return n == 4 ? 0 : n < 0 ? -errno : -EINVAL;
+}
+
+/* The guest's RDTSC is the host's: the vDSO's clock page holds host counter values. */
+static void set_counter_offset(struct nacre_vcpu *v)
+{
+	uint64_t zero = 0;
+	struct kvm_device_attr attr = {
+		.group = KVM_VCPU_TSC_CTRL,
+		.attr = KVM_VCPU_TSC_OFFSET,
+		.addr = (uintptr_t)&zero,
+	};
+	if (ioctl(v->fd, KVM_SET_DEVICE_ATTR, &attr) == 0)
+		return;
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry[1];
+	} msrs = {.head.nmsrs = 1, .entry = {{.index = 0x10, .data = __builtin_ia32_rdtsc()}}};
+	ioctl(v->fd, KVM_SET_MSRS, &msrs);
+}
+
+/* KVM_RUN with the kick signal alone unblocked: a kick ends it with EINTR, at any moment. */
+static int set_signal_mask(struct nacre_vcpu *v)
+{
+	struct {
+		struct kvm_signal_mask head;
+		uint64_t mask;
+	} m;
+
+	m.head.len = sizeof m.mask;
+	m.mask = ~(1ull << (v->vm->kick_signal - 1));
+	return ioctl(v->fd, KVM_SET_SIGNAL_MASK, &m) < 0 ? -errno : 0;
+}
+
+int kvm_vcpu_boot(struct nacre_vcpu *v, const struct nacre_boot_x86 *boot)
+{
+	struct kvm_sregs *s = &v->run->s.regs.sregs;
+
+	v->boot = *boot;
+	if (ioctl(v->fd, KVM_GET_SREGS, s) < 0)
+		return -errno;
+	s->cr0 = CR0_BITS;
+	s->cr3 = boot->cr3;
+	s->cr4 = CR4_BASE | CR4_OSXSAVE;
+	if (kvm_cpuid_has(v->vm, 7, 0, 1, 0))
+		s->cr4 |= CR4_FSGSBASE;
+	if (kvm_cpuid_has(v->vm, 7, 0, 2, 2))
+		s->cr4 |= CR4_UMIP;
+	s->efer = EFER_BITS;
+	set_level(s, boot, true);
+	s->ds = s->es = s->fs = s->gs = (struct kvm_segment){.unusable = 1};
+	s->ldt = (struct kvm_segment){.unusable = 1, .type = 2};
+	s->tr = (struct kvm_segment){
+		.base = boot->tss_base,
+		.limit = boot->tss_limit,
+		.selector = boot->tss_selector,
+		.type = 11,
+		.present = 1,
+	};
+	s->gdt.base = boot->gdt_base, s->gdt.limit = boot->gdt_limit;
+	s->idt.base = boot->idt_base, s->idt.limit = boot->idt_limit;
+	if (ioctl(v->fd, KVM_SET_SREGS, s) < 0)
+		return -errno;
+	int ret = set_msrs(v, boot);
+	if (ret)
+		return ret;
+	struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs = {{.xcr = 0, .value = v->vm->caps.fpu_features}}};
+	if (ioctl(v->fd, KVM_SET_XCRS, &xcrs) < 0)
+		return -errno;
+	set_counter_offset(v);
+	v->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+	return set_signal_mask(v);
+}
+
+int kvm_vcpu_create(struct nacre_vm *vm, uint32_t index, const struct nacre_boot *boot,
+		    struct nacre_vcpu **out)
+{
+	struct nacre_vcpu *v = NULL;
+	int ret = 0;
+
+	if (index == 0 && vm->first) {
+		v = vm->first;
+		vm->first = NULL;
+	} else {
+		ret = kvm_vcpu_alloc(vm, index, &v);
+	}
+	if (!ret && index != 0)
+		ret = ioctl(v->fd, KVM_SET_CPUID2, vm->cpuid) < 0 ? -errno : 0;
+	if (!ret)
+		ret = kvm_vcpu_boot(v, &boot->x86);
+	if (ret) {
+		if (v)
+			kvm_vcpu_destroy(v);
+		return ret;
+	}
+	*out = v;
+	return 0;
+}
+
+void kvm_vcpu_destroy(struct nacre_vcpu *v)
+{
+	if (v->run)
+		munmap(v->run, (size_t)v->vm->run_bytes);
+	close(v->fd);
+	free(v);
+}
+
+static void load_regs(struct nacre_vcpu *v, const struct nacre_regs_x86 *r, uint32_t load)
+{
+	struct kvm_run *run = v->run;
+
+	if (load & NACRE_LOAD_GENERAL) {
+		run->s.regs.regs = (struct kvm_regs){
+			r->rax, r->rbx, r->rcx, r->rdx, r->rsi, r->rdi, r->rsp, r->rbp, r->r8,
+			r->r9,	r->r10, r->r11, r->r12, r->r13, r->r14, r->r15, r->rip, r->rflags,
+		};
+		run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+	}
+	if (load & NACRE_LOAD_SYSTEM) {
+		struct kvm_sregs *s = &run->s.regs.sregs;
+
+		s->cr3 = r->cr3;
+		s->fs = s->gs = (struct kvm_segment){.unusable = 1};
+		s->fs.base = r->fs_base;
+		s->gs.base = r->gs_base;
+		set_level(s, &v->boot, r->user);
+		run->kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
+	}
+}
+
+static void store_regs(const struct nacre_vcpu *v, struct nacre_regs_x86 *r)
+{
+	const struct kvm_regs *g = &v->run->s.regs.regs;
+	const struct kvm_sregs *s = &v->run->s.regs.sregs;
+
+	*r = (struct nacre_regs_x86){
+		g->rax, g->rbx, g->rcx, g->rdx, g->rsi, g->rdi, g->rsp, g->rbp, g->r8,
+		g->r9,	g->r10, g->r11, g->r12, g->r13, g->r14, g->r15, g->rip, g->rflags,
+		.fs_base = s->fs.base,
+		.gs_base = s->gs.base,
+		.cr2 = s->cr2,
+		.cr3 = s->cr3,
+		.user = (s->cs.selector & 3) == 3,
+	};
+}
+
+/* A kick that ended KVM_RUN is still pending, and blocked again: take it off. */
+static void consume_kick(struct nacre_vcpu *v)
+{
+	static const struct timespec now = {0, 0};
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, v->vm->kick_signal);
+	while (sigtimedwait(&set, NULL, &now) > 0)
+		;
+}
+
+static void explain_exit(struct nacre_vcpu *v, int err, struct nacre_exit *exit)
+{
+	struct kvm_run *run = v->run;
+
+	exit->gpa = ~0ull;
+	exit->detail = run->exit_reason;
+	if (err == EINTR || (!err && run->exit_reason == KVM_EXIT_INTR)) {
+		exit->reason = NACRE_EXIT_KICKED;
+	} else if (err == EFAULT || err == EHWPOISON) {
+		exit->reason = NACRE_EXIT_MEMORY;
+	} else if (err) {
+		exit->reason = NACRE_EXIT_OTHER;
+		exit->detail = 0x10000u + (uint32_t)err;
+	} else if (run->exit_reason == KVM_EXIT_HLT) {
+		exit->reason = NACRE_EXIT_DOORBELL;
+	} else if (run->exit_reason == KVM_EXIT_SHUTDOWN) {
+		exit->reason = NACRE_EXIT_SHUTDOWN;
+	} else {
+		exit->reason = NACRE_EXIT_OTHER;
+		if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR)
+			exit->detail |= run->internal.suberror << 8;
+		if (run->exit_reason == KVM_EXIT_MMIO)
+			exit->gpa = run->mmio.phys_addr;
+	}
+}
+
+int kvm_vcpu_run(struct nacre_vcpu *v, struct nacre_regs *regs, uint32_t load,
+		 struct nacre_exit *exit)
+{
+	int err;
+
+	load_regs(v, &regs->x86, load);
+	atomic_store(&v->runner, (int)gettid());
+	do
+		err = ioctl(v->fd, KVM_RUN, 0) < 0 ? errno : 0;
+	while (err == EAGAIN);
+	atomic_store(&v->runner, 0);
+	store_regs(v, &regs->x86);
+	explain_exit(v, err, exit);
+	if (exit->reason == NACRE_EXIT_KICKED) {
+		__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+		consume_kick(v);
+	}
+	return 0;
+}
+
+/*
+ * immediate_exit catches the run that has not reached the guest yet, the signal the one that has.
+ * The runner's tid may be stale by the time the signal goes out: the thread then takes one spurious
+ * kick at its next run, which callers expect.
+ */
+void kvm_vcpu_kick(struct nacre_vcpu *v)
+{
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	int tid = atomic_load(&v->runner);
+	if (tid)
+		syscall(SYS_tgkill, getpid(), tid, v->vm->kick_signal);
+}
+
+int kvm_vcpu_get_fpu(struct nacre_vcpu *v, void *buf)
+{
+	struct kvm_xsave xsave;
+
+	if (ioctl(v->fd, KVM_GET_XSAVE, &xsave) < 0)
+		return -errno;
+	memcpy(buf, &xsave, v->vm->caps.fpu_bytes);
+	return 0;
+}
+
+int kvm_vcpu_set_fpu(struct nacre_vcpu *v, const void *buf)
+{
+	struct kvm_xsave xsave = {0};
+
+	memcpy(&xsave, buf, v->vm->caps.fpu_bytes);
+	return ioctl(v->fd, KVM_SET_XSAVE, &xsave) < 0 ? -errno : 0;
+}

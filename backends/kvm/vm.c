@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The KVM plugin: the VM, its memory slots, and what /dev/kvm says when it will not work. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "backends/kvm/kvm.h"
+
+/* Out of every slot's way, and below the smallest guest-physical width met (36 bits). */
+#define DROP_SLOT_GPA 0xf000000000
+#define DROP_SLOT KVM_MAX_SLOTS
+
+static int open_kvm(char *err, size_t errlen)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	int e = errno;
+
+	if (fd >= 0)
+		return fd;
+	if (e == ENOENT)
+		snprintf(err, errlen,
+			 "/dev/kvm does not exist: load the kvm_intel or kvm_amd module, or enable "
+			 "virtualization in the firmware or the outer hypervisor");
+	else if (e == EACCES || e == EPERM)
+		snprintf(err, errlen,
+			 "no permission to open /dev/kvm: add the user to the group that owns it "
+			 "(usually kvm)");
+	else
+		snprintf(err, errlen, "cannot open /dev/kvm: %s", strerror(e));
+	return -e;
+}
+
+static int check_kvm(int fd, char *err, size_t errlen)
+{
+	static const struct {
+		int cap;
+		const char *name;
+	} need[] = {
+		{KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
+		{KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
+		{KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
+		{KVM_CAP_XSAVE, "KVM_CAP_XSAVE"},
+		{KVM_CAP_XCRS, "KVM_CAP_XCRS"},
+	};
+	int version = ioctl(fd, KVM_GET_API_VERSION, 0);
+
+	if (version != KVM_API_VERSION) {
+		snprintf(err, errlen, "/dev/kvm has API version %d, %d is needed", version,
+			 KVM_API_VERSION);
+		return -ENOTSUP;
+	}
+	for (size_t i = 0; i < sizeof need / sizeof need[0]; i++) {
+		if (ioctl(fd, KVM_CHECK_EXTENSION, need[i].cap) > 0)
+			continue;
+		snprintf(err, errlen, "/dev/kvm lacks %s: a newer host kernel is needed",
+			 need[i].name);
+		return -ENOTSUP;
+	}
+	int sync = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+	if ((ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS) & sync) != sync) {
+		snprintf(err, errlen, "/dev/kvm lacks KVM_CAP_SYNC_REGS: Linux 4.17 is needed");
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
+static int kvm_probe(char *err, size_t errlen)
+{
+	int fd = open_kvm(err, errlen);
+
+	if (fd < 0)
+		return fd;
+	int ret = check_kvm(fd, err, errlen);
+	close(fd);
+	return ret;
+}
+
+static void kvm_vm_destroy(struct nacre_vm *vm)
+{
+	if (vm->first)
+		kvm_vcpu_destroy(vm->first);
+	if (vm->vm_fd >= 0)
+		close(vm->vm_fd);
+	if (vm->kvm_fd >= 0)
+		close(vm->kvm_fd);
+	if (vm->drop_host)
+		munmap(vm->drop_host, 4096);
+	pthread_mutex_destroy(&vm->lock);
+	free(vm->cpuid);
+	free(vm);
+}
+
+static int vm_open(struct nacre_vm *vm, char *err, size_t errlen)
+{
+	vm->kvm_fd = open_kvm(err, errlen);
+	if (vm->kvm_fd < 0)
+		return vm->kvm_fd;
+	int ret = check_kvm(vm->kvm_fd, err, errlen);
+	if (ret)
+		return ret;
+	do
+		vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
+	while (vm->vm_fd < 0 && errno == EINTR);
+	vm->run_bytes = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (vm->vm_fd < 0 || vm->run_bytes < (int)sizeof(struct kvm_run) || page == MAP_FAILED) {
+		ret = -errno;
+		snprintf(err, errlen, "KVM cannot create a virtual machine: %s", strerror(-ret));
+		return ret;
+	}
+	vm->drop_host = page;
+	return 0;
+}
+
+static int kvm_vm_create(const struct nacre_host *host, struct nacre_vm **out,
+			 struct nacre_caps *caps, char *err, size_t errlen)
+{
+	struct nacre_vm *vm = calloc(1, sizeof *vm);
+
+	if (!vm) {
+		snprintf(err, errlen, "out of memory");
+		return -ENOMEM;
+	}
+	vm->kvm_fd = vm->vm_fd = -1;
+	vm->kick_signal = host->kick_signal;
+	pthread_mutex_init(&vm->lock, NULL);
+	int ret = vm_open(vm, err, errlen);
+	if (!ret)
+		ret = kvm_cpuid_filter(vm, err, errlen);
+	if (!ret) {
+		int max = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+		vm->caps.max_vcpus = max > 0 ? (uint32_t)max : 4;
+		vm->caps.gpa_bits = 36;
+		ret = kvm_paging_probe(vm, err, errlen);
+	}
+	if (ret) {
+		kvm_vm_destroy(vm);
+		return ret;
+	}
+	*caps = vm->caps;
+	*out = vm;
+	return 0;
+}
+
+static int set_region(struct nacre_vm *vm, uint32_t slot, uint64_t gpa, void *host, uint64_t len,
+		      uint32_t flags)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.flags = flags & NACRE_MAP_WRITE ? 0 : KVM_MEM_READONLY,
+		.guest_phys_addr = gpa,
+		.memory_size = len,
+		.userspace_addr = (uintptr_t)host,
+	};
+	return ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
+}
+
+int kvm_vm_map(struct nacre_vm *vm, uint64_t gpa, void *host, uint64_t len, uint32_t flags)
+{
+	int ret = -ENOSPC;
+	uint32_t i = 0;
+
+	pthread_mutex_lock(&vm->lock);
+	while (i < vm->nslots && vm->slot[i].len)
+		i++;
+	if (i < KVM_MAX_SLOTS) {
+		ret = set_region(vm, i, gpa, host, len, flags);
+		if (!ret) {
+			vm->slot[i].gpa = gpa, vm->slot[i].len = len;
+			vm->nslots = i >= vm->nslots ? i + 1 : vm->nslots;
+		}
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+int kvm_vm_unmap(struct nacre_vm *vm, uint64_t gpa, uint64_t len)
+{
+	int ret = -ENOENT;
+
+	pthread_mutex_lock(&vm->lock);
+	for (uint32_t i = 0; i < vm->nslots; i++) {
+		if (vm->slot[i].gpa != gpa || vm->slot[i].len != len)
+			continue;
+		ret = set_region(vm, i, gpa, NULL, 0, NACRE_MAP_WRITE);
+		if (!ret)
+			vm->slot[i].len = 0;
+		break;
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+/*
+ * The MMU notifier of a madvise zaps every shadow entry that maps these host pages and flushes the
+ * vCPUs that may hold them before madvise returns. The pages are shared (memfd or page cache), so
+ * their contents stay.
+ */
+static int kvm_vm_invalidate(struct nacre_vm *vm, void *host, uint64_t len)
+{
+	(void)vm;
+	return madvise(host, len, MADV_DONTNEED) < 0 ? -errno : 0;
+}
+
+/* Deleting any slot makes KVM start over with every shadow page table. */
+static int kvm_vm_drop_tables(struct nacre_vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	int ret = set_region(vm, DROP_SLOT, DROP_SLOT_GPA, vm->drop_host, 4096, NACRE_MAP_WRITE);
+	if (!ret)
+		ret = set_region(vm, DROP_SLOT, DROP_SLOT_GPA, NULL, 0, NACRE_MAP_WRITE);
+	pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+const struct nacre_backend nacre_backend = {
+	.abi = NACRE_BACKEND_ABI,
+	.size = sizeof(struct nacre_backend),
+	.name = "kvm",
+	.summary = "Linux KVM (nested or shadow paging)",
+	.probe = kvm_probe,
+	.vm_create = kvm_vm_create,
+	.vm_destroy = kvm_vm_destroy,
+	.vm_map = kvm_vm_map,
+	.vm_unmap = kvm_vm_unmap,
+	.vm_invalidate = kvm_vm_invalidate,
+	.vm_drop_tables = kvm_vm_drop_tables,
+	.vcpu_create = kvm_vcpu_create,
+	.vcpu_destroy = kvm_vcpu_destroy,
+	.vcpu_run = kvm_vcpu_run,
+	.vcpu_kick = kvm_vcpu_kick,
+	.vcpu_get_fpu = kvm_vcpu_get_fpu,
+	.vcpu_set_fpu = kvm_vcpu_set_fpu,
+};

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Flushing other vCPUs' translations (nested paging; x86-64 has no broadcast instruction).
+ *
+ * A vCPU may hold translations of the one address space in `root`: without PCIDs a CR3 load drops
+ * all others. The protocol, with sequentially consistent accesses:
+ *
+ *	flusher: edit tables; need_flush = true; if in_guest: kick, wait until !in_guest
+ *	vCPU:    in_guest = true; if need_flush: in_guest = false, flush first; run; in_guest = false
+ *
+ * Either the flusher sees in_guest and waits for the exit, or the vCPU sees need_flush before it
+ * runs. An exit acknowledges: the flush then executes in the shim before user level is reached.
+ */
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "platform/internal.h"
+
+#define IN_GUEST 1u
+#define AWAITED 2u /* a flusher sleeps on in_guest */
+
+void flush_enter(struct vcpu *v)
+{
+	atomic_store(&v->in_guest, IN_GUEST);
+}
+
+void flush_leave(struct vcpu *v)
+{
+	if (atomic_exchange(&v->in_guest, 0) & AWAITED)
+		syscall(SYS_futex, &v->in_guest, FUTEX_WAKE_PRIVATE, 0x7fffffff, NULL, NULL, 0);
+}
+
+static bool concerns(const struct vcpu *v, uint64_t root)
+{
+	return v != pool_own && atomic_load(&v->root) == root;
+}
+
+unsigned platform_flush_others(struct platform *p, uint64_t root)
+{
+	unsigned n = p->nvcpus, kicked = 0;
+	bool wait[SHIM_MAX_CPUS] = {false};
+
+	for (unsigned i = 0; i < n; i++) {
+		struct vcpu *v = p->vcpus[i];
+
+		if (!concerns(v, root))
+			continue;
+		atomic_store(&v->need_flush, true);
+		if (atomic_load(&v->in_guest)) {
+			p->ops->vcpu_kick(v->hv);
+			wait[i] = true;
+			kicked++;
+		}
+	}
+	for (unsigned i = 0; i < n; i++) {
+		struct vcpu *v = p->vcpus[i];
+		unsigned seen = IN_GUEST;
+
+		while (wait[i] && atomic_load(&v->in_guest) && atomic_load(&v->need_flush)) {
+			if (!atomic_compare_exchange_strong(&v->in_guest, &seen, IN_GUEST | AWAITED) &&
+			    seen != (IN_GUEST | AWAITED))
+				break;
+			syscall(SYS_futex, &v->in_guest, FUTEX_WAIT_PRIVATE, IN_GUEST | AWAITED,
+				NULL, NULL, 0);
+			seen = IN_GUEST;
+		}
+	}
+	return kicked;
+}
+
+void platform_forget_root(struct platform *p, uint64_t root)
+{
+	for (unsigned i = 0; i < p->nvcpus; i++) {
+		uint64_t expect = root;
+
+		atomic_compare_exchange_strong(&p->vcpus[i]->root, &expect, 0);
+	}
+}

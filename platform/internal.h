@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private to the hypervisor platform: the vCPU pool and the threads that borrow from it.
+ *
+ * Lock order: pool_lock is a leaf; plugin calls on idle vCPUs are made under it.
+ */
+#ifndef NACRE_PLATFORM_INTERNAL_H
+#define NACRE_PLATFORM_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "backends/loader.h"
+#include "mm/tlb.h"
+#include "platform/platform.h"
+#include "shim/wire.h"
+
+#define EXIT_RING 16 /* exits remembered for the crash report */
+#define SLICE_NS 10000000ull /* a waiter preempts a vCPU's holder after this long */
+
+struct vcpu_stats { /* written by the holder only, read by anyone */
+	atomic_ullong syscalls, faults, exceptions, kicks, host, other, switches;
+};
+
+struct exit_record {
+	uint8_t reason, trap;
+	uint16_t vector;
+	uint64_t pc, addr, nr;
+};
+
+struct vcpu {
+	struct nacre_vcpu *hv;
+	unsigned index;
+	struct shim_cpu *shim; /* host view of its memory: shim/wire.h */
+	uint64_t *answers;
+	uint64_t *frame; /* RIP CS RFLAGS RSP SS at the top of the trap stack */
+
+	/* the holder's */
+	struct nacre_regs regs; /* at the last exit */
+	uint32_t stepping;	/* leaving the shim with TF set, to be stopped again */
+	struct exit_record ring[EXIT_RING];
+	unsigned exits;
+	struct vcpu_stats stats;
+
+	/* protected by pool_lock while idle, the holder's while held */
+	struct cpu_thread *last; /* whose vector state and answers are loaded */
+	struct cpu_thread *holder;
+	uint64_t since_ns; /* when the holder got it */
+	struct vcpu *next_idle;
+
+	/* nested paging: see flush.c */
+	_Atomic uint64_t root; /* the address space whose translations it may hold */
+	atomic_uint in_guest;
+	atomic_bool need_flush;
+};
+
+struct cpu_thread {
+	struct platform *platform;
+	struct vcpu *vcpu;	/* held now; owner only */
+	struct vcpu *last;	/* affinity */
+	struct vcpu *fpu_vcpu;	/* where the vector state is, NULL: in fpu; pool_lock */
+	uint8_t *fpu;
+	struct cpu_answers answers;
+	bool answers_changed;
+	_Atomic(struct vcpu *) running; /* for kicks */
+	atomic_bool kicked, preempt;
+
+	/* waiting for a vCPU; protected by pool_lock */
+	pthread_cond_t granted_cond;
+	struct vcpu *granted;
+	struct cpu_thread *next_waiter;
+};
+
+struct platform {
+	struct backend backend;
+	const struct nacre_backend *ops;
+	struct nacre_vm *vm;
+	struct nacre_caps caps;
+	struct mm_system *mm;
+	bool no_inside; /* every system call goes to the host */
+
+	uint8_t *shim_cpus; /* host view of SHIM_CPU_VA */
+	struct nacre_boot boot_template;
+
+	pthread_mutex_t pool_lock; /* protects the rest */
+	struct vcpu *vcpus[SHIM_MAX_CPUS];
+	_Atomic unsigned nvcpus;
+	unsigned max_vcpus, ncpus, busy;
+	bool yield_inside;
+	struct vcpu *idle; /* most recently released first */
+	struct cpu_thread *waiters, **waiters_tail;
+	atomic_uint nwaiters;
+	atomic_ullong waits;
+};
+
+/* pool.c */
+int pool_acquire(struct cpu_thread *t);
+void pool_release(struct cpu_thread *t);
+/* Give the vCPU to whoever waits, and queue for another. */
+void pool_yield(struct cpu_thread *t);
+void pool_destroy(struct platform *p);
+extern _Thread_local struct vcpu *pool_own; /* the calling thread's vCPU */
+
+/* flush.c */
+void flush_enter(struct vcpu *v); /* about to run guest code; pairs with flush_leave() */
+void flush_leave(struct vcpu *v);
+
+/* arch: shim_x86_64.c, cpu_x86_64.c */
+int arch_shim_install(struct platform *p, struct mm_system *sys, char *err, size_t errlen);
+/* Fill the vCPU's descriptor tables and say how it starts. */
+void arch_vcpu_boot(struct platform *p, struct vcpu *v, struct nacre_boot *boot);
+void arch_load_answers(struct platform *p, struct vcpu *v, const struct cpu_answers *a);
+void arch_set_yield_answer(struct vcpu *v, bool inside);
+void arch_fpu_init(const struct platform *p, uint8_t *fpu);
+/* Make an untrusted image loadable. -EINVAL: too short. */
+int arch_fpu_sanitize(const struct platform *p, uint8_t *fpu, const void *src, size_t len);
+/*
+ * One entry into the guest and back. True: *trap and *regs are filled. False: a kick for the
+ * platform's own purposes; look at flags and enter again.
+ */
+bool arch_enter(struct vcpu *v, uint64_t root, struct arch_regs *regs, struct cpu_trap *trap);
+size_t arch_report(const struct vcpu *v, char *buf, size_t cap);
+
+uint64_t platform_now_ns(void);
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The vCPU pool: fewer vCPUs than guest threads. A thread takes one to run guest code, prefers the
+ * one it last had (its vector state may still be in there), and gives it back before it blocks.
+ * When all are busy, a waiter lets the longest holder finish its slice and then preempts it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "platform/internal.h"
+
+_Thread_local struct vcpu *pool_own;
+
+static int create_vcpu(struct platform *p, struct vcpu **out)
+{
+	struct vcpu *v = calloc(1, sizeof *v);
+	struct nacre_boot boot;
+
+	if (!v)
+		return -ENOMEM;
+	v->index = p->nvcpus;
+	arch_vcpu_boot(p, v, &boot);
+	int ret = p->ops->vcpu_create(p->vm, v->index, &boot, &v->hv);
+	if (ret) {
+		free(v);
+		return ret;
+	}
+	arch_set_yield_answer(v, p->yield_inside && !p->no_inside);
+	p->vcpus[v->index] = v;
+	p->nvcpus++;
+	*out = v;
+	return 0;
+}
+
+void pool_destroy(struct platform *p)
+{
+	for (unsigned i = 0; i < p->nvcpus; i++) {
+		p->ops->vcpu_destroy(p->vcpus[i]->hv);
+		free(p->vcpus[i]);
+	}
+	p->nvcpus = 0;
+}
+
+/* sched_yield() is a no-op inside the guest while every busy vCPU can have a CPU of its own. */
+static void update_yield(struct platform *p)
+{
+	bool inside = p->busy <= p->ncpus;
+
+	if (inside == p->yield_inside)
+		return;
+	p->yield_inside = inside;
+	for (unsigned i = 0; i < p->nvcpus; i++)
+		arch_set_yield_answer(p->vcpus[i], inside && !p->no_inside);
+}
+
+static void remove_idle(struct platform *p, struct vcpu *v)
+{
+	for (struct vcpu **at = &p->idle; *at; at = &(*at)->next_idle) {
+		if (*at != v)
+			continue;
+		*at = v->next_idle;
+		return;
+	}
+}
+
+/*
+ * The idle vCPU that costs least to take: the thread's own, one nobody's state is in, or the one
+ * idle for longest (the list is most recent first).
+ */
+static struct vcpu *choose_idle(struct platform *p, const struct cpu_thread *t)
+{
+	struct vcpu *best = NULL;
+
+	for (struct vcpu *v = p->idle; v; v = v->next_idle) {
+		if (v == t->last && v->last == t)
+			return v;
+		if (!best || !v->last || best->last)
+			best = v;
+	}
+	return best;
+}
+
+/* Make the vCPU t's: vector state in, the previous thread's out. pool_lock held. */
+static void adopt(struct platform *p, struct cpu_thread *t, struct vcpu *v)
+{
+	if (v->last != t) {
+		if (v->last) {
+			p->ops->vcpu_get_fpu(v->hv, v->last->fpu);
+			v->last->fpu_vcpu = NULL;
+		}
+		v->last = t;
+		t->answers_changed = true;
+		atomic_fetch_add_explicit(&v->stats.switches, 1, memory_order_relaxed);
+	}
+	if (t->fpu_vcpu != v) {
+		p->ops->vcpu_set_fpu(v->hv, t->fpu);
+		t->fpu_vcpu = v;
+	}
+	v->holder = t;
+	v->since_ns = platform_now_ns();
+	t->vcpu = t->last = v;
+	pool_own = v;
+}
+
+static void preempt_longest(struct platform *p)
+{
+	struct vcpu *oldest = NULL;
+
+	for (unsigned i = 0; i < p->nvcpus; i++) {
+		struct vcpu *v = p->vcpus[i];
+
+		if (v->holder && (!oldest || v->since_ns < oldest->since_ns))
+			oldest = v;
+	}
+	if (!oldest)
+		return;
+	oldest->since_ns = platform_now_ns();
+	atomic_store(&oldest->holder->preempt, true);
+	p->ops->vcpu_kick(oldest->hv);
+}
+
+/* Queue until a vCPU is granted. pool_lock held. */
+static struct vcpu *wait_for_vcpu(struct platform *p, struct cpu_thread *t)
+{
+	t->granted = NULL;
+	t->next_waiter = NULL;
+	*p->waiters_tail = t;
+	p->waiters_tail = &t->next_waiter;
+	atomic_fetch_add(&p->nwaiters, 1);
+	atomic_fetch_add_explicit(&p->waits, 1, memory_order_relaxed);
+	while (!t->granted) {
+		uint64_t until = platform_now_ns() + SLICE_NS;
+		struct timespec ts = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
+
+		if (pthread_cond_timedwait(&t->granted_cond, &p->pool_lock, &ts) == ETIMEDOUT &&
+		    !t->granted)
+			preempt_longest(p);
+	}
+	return t->granted;
+}
+
+int pool_acquire(struct cpu_thread *t)
+{
+	struct platform *p = t->platform;
+	struct vcpu *v;
+	int ret = 0;
+
+	pthread_mutex_lock(&p->pool_lock);
+	v = choose_idle(p, t);
+	if (v && v->last && v->last != t && p->nvcpus < p->ncpus) {
+		/* A fresh one costs less than moving vector states to and fro from now on. */
+		struct vcpu *fresh;
+
+		if (create_vcpu(p, &fresh) == 0) {
+			v = fresh;
+			v->next_idle = p->idle;
+			p->idle = v;
+		}
+	}
+	if (v) {
+		remove_idle(p, v);
+		p->busy++;
+	} else if (p->nvcpus < p->max_vcpus) {
+		ret = create_vcpu(p, &v);
+		p->busy += !ret;
+	}
+	if (ret && p->nvcpus > 0)
+		ret = 0; /* the host has no room for more vCPUs: share those there are */
+	if (!ret && !v)
+		v = wait_for_vcpu(p, t);
+	if (!ret) {
+		adopt(p, t, v);
+		update_yield(p);
+	}
+	pthread_mutex_unlock(&p->pool_lock);
+	return ret;
+}
+
+void pool_release(struct cpu_thread *t)
+{
+	struct platform *p = t->platform;
+	struct vcpu *v = t->vcpu;
+	struct tlb_request staged;
+
+	/* The vCPU's next user must not meet translations whose flush waits in this thread's slot. */
+	if (tlb_take(&staged) != TLB_NONE)
+		atomic_store(&v->need_flush, true);
+	pthread_mutex_lock(&p->pool_lock);
+	t->vcpu = NULL;
+	v->holder = NULL;
+	pool_own = NULL;
+	struct cpu_thread *w = p->waiters;
+	if (w) {
+		p->waiters = w->next_waiter;
+		if (!p->waiters)
+			p->waiters_tail = &p->waiters;
+		atomic_fetch_sub(&p->nwaiters, 1);
+		w->granted = v;
+		pthread_cond_signal(&w->granted_cond);
+	} else {
+		v->next_idle = p->idle;
+		p->idle = v;
+		p->busy--;
+		update_yield(p);
+	}
+	pthread_mutex_unlock(&p->pool_lock);
+}
+
+void pool_yield(struct cpu_thread *t)
+{
+	if (atomic_load(&t->platform->nwaiters))
+		pool_release(t);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The x86-64 shim: all of nacre's guest-privileged code. Copied to SHIM_TEXT_VA and run in ring 0;
+ * it never runs in this process. shim/wire.h is the protocol.
+ *
+ * On hosts that emulate guest-privileged code each instruction costs about a microsecond, so the
+ * common paths are a handful long and touch no register they need not.
+ */
+#include "shim/wire.h"
+
+	.section .rodata.shim, "a"
+	.balign 4096
+	.globl shim_text_start, shim_text_end
+shim_text_start:
+
+/* Exceptions: HLT tells the host, the slot tells which. A frame's error code stays on the stack. */
+	.set vector, 0
+	.rept SHIM_VECTORS
+	.org shim_text_start + vector * SHIM_VECTOR_SLOT, 0xcc
+	hlt
+	ud2
+	.set vector, vector + 1
+	.endr
+
+/*
+ * Page fault where SYSCALL arrives as a user-level fetch of LSTAR: RCX and R11 hold what SYSCALL put
+ * there. Stack: error code, RIP, CS, RFLAGS, RSP, SS; the answers start at its top, 48 bytes up.
+ */
+	.org shim_text_start + SHIM_PAGE_FAULT_QUIRK, 0xcc
+	cmpq $(SHIM_TEXT_VA + SHIM_SYSCALL), 8(%rsp)
+	jne 1f
+	cmpq $SHIM_ANSWERS, %rax
+	jae 1f
+	pushq %rdx
+	movq 56(%rsp, %rax, 8), %rdx
+	testq %rdx, %rdx
+	js 2f
+	movq %rdx, %rax
+	popq %rdx
+	incq (48 - SHIM_TOP_TO_CPU + SHIM_CPU_ANSWERED)(%rsp)
+	movq 32(%rsp), %rsp
+	sysretq
+2:	popq %rdx
+1:	hlt
+	ud2
+
+/* LSTAR: the user's stack pointer is still in RSP; only GS leads to the vCPU's memory. */
+	.org shim_text_start + SHIM_SYSCALL, 0xcc
+	cmpq $SHIM_ANSWERS, %rax
+	jae 3f
+	swapgs
+	movq %rcx, %gs:SHIM_CPU_SCRATCH
+	movq %gs:SHIM_ANSWERS_OFFSET(, %rax, 8), %rcx
+	testq %rcx, %rcx
+	js 4f
+	movq %rcx, %rax
+	movq %gs:SHIM_CPU_SCRATCH, %rcx
+	incq %gs:SHIM_CPU_ANSWERED
+	swapgs
+	sysretq
+4:	movq %gs:SHIM_CPU_SCRATCH, %rcx
+	swapgs
+3:	hlt
+	ud2
+
+	.org shim_text_start + SHIM_SYSRET, 0xcc
+	sysretq
+
+	.org shim_text_start + SHIM_IRET, 0xcc
+	iretq
+
+/* RSP = the frame; 40 bytes above it is the stack's top. */
+	.org shim_text_start + SHIM_FLUSH, 0xcc
+	pushq %rax
+	pushq %rcx
+	pushq %rdx
+	pushq %rsi
+	leaq (32 + SHIM_FRAME_BYTES - SHIM_TOP_TO_CPU)(%rsp), %rsi
+	movl SHIM_CPU_FLUSH_KIND(%rsi), %eax
+	cmpl $SHIM_FLUSH_SPACE, %eax
+	je 7f
+	ja 8f
+	movl SHIM_CPU_FLUSH_COUNT(%rsi), %edx
+	leaq SHIM_CPU_FLUSH_RANGES(%rsi), %rsi
+5:	movq (%rsi), %rax
+	movq 8(%rsi), %rcx
+6:	invlpg (%rax)
+	addq $4096, %rax
+	decq %rcx
+	jnz 6b
+	addq $16, %rsi
+	decl %edx
+	jnz 5b
+	jmp 9f
+7:	movq SHIM_CPU_FLUSH_CR3(%rsi), %rax
+	movq %rax, %cr3
+	jmp 9f
+8:	movq SHIM_CPU_FLUSH_CR3(%rsi), %rax
+	movq %rax, %cr3
+	movq %cr4, %rax
+	movq %rax, %rcx
+	xorq $0x80, %rcx
+	movq %rcx, %cr4
+	movq %rax, %cr4
+9:	popq %rsi
+	popq %rdx
+	popq %rcx
+	popq %rax
+	iretq
+
+	.org shim_text_start + SHIM_TEXT_BYTES, 0xcc
+shim_text_end:
+	.section .note.GNU-stack, "", @progbits
