@@ -1,1 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
+# The plugin loader against plugins that are wrong in one way each.
+check_LTLIBRARIES += tests/unit/plugins/good.la tests/unit/plugins/newer.la \
+	tests/unit/plugins/short.la tests/unit/plugins/unfit.la tests/unit/plugins/partial.la \
+	tests/unit/plugins/foreign.la
+PLUGIN_LDFLAGS = -module -avoid-version -shared -rpath /nonexistent
+tests_unit_plugins_good_la_SOURCES = tests/unit/plugins/good.c tests/unit/plugins/plugin.h
+tests_unit_plugins_good_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+tests_unit_plugins_newer_la_SOURCES = tests/unit/plugins/newer.c
+tests_unit_plugins_newer_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+tests_unit_plugins_short_la_SOURCES = tests/unit/plugins/short.c
+tests_unit_plugins_short_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+tests_unit_plugins_unfit_la_SOURCES = tests/unit/plugins/unfit.c
+tests_unit_plugins_unfit_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+tests_unit_plugins_partial_la_SOURCES = tests/unit/plugins/partial.c
+tests_unit_plugins_partial_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+tests_unit_plugins_foreign_la_SOURCES = tests/unit/plugins/foreign.c
+tests_unit_plugins_foreign_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+
+check_PROGRAMS += tests/unit/test_backend
+tests_unit_test_backend_SOURCES = tests/unit/test_backend.c
+tests_unit_test_backend_LDADD = libnacre.a $(UNIT_LIBS)
+TESTS += tests/unit/test_backend

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define PLUGIN_RUN NULL
+#include "tests/unit/plugins/plugin.h"
