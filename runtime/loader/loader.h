@@ -39,6 +39,13 @@ struct exec_image {
 int loader_load(struct task *t, struct file *file, const char *filename, struct exec_strings *argv,
 		struct exec_strings *envp, const struct cred *cred, struct exec_image *out);
 
+/*
+ * Bytes that argument and environment strings with their pointers may take (execve(2), E2BIG): a
+ * quarter of RLIMIT_STACK, at most 6 MiB, at least 128 KiB. One string: LOADER_STRING_MAX.
+ */
+#define LOADER_STRING_MAX 131072u
+uint64_t loader_strings_limit(struct task *t);
+
 /* The vDSO image and its data page; one per kernel. */
 int vdso_create(struct kernel *k);
 void vdso_destroy(struct kernel *k);
@@ -47,6 +54,8 @@ int vdso_map(struct kernel *k, struct mm *mm, gva_t *base);
 void vdso_refresh(struct kernel *k);
 /* Clocks as the vDSO gives them, so that both ways of asking agree. CLOCK_* id; 0 or -EINVAL. */
 int vdso_clock(struct kernel *k, int clock, struct timespec *out);
+/* A task restricted its CPU affinity: getcpu(2) is no longer answered inside the guest. */
+void vdso_affinity_changed(struct kernel *k);
 /* Address of the signal-return trampoline in an address space (arm64; x86 uses sa_restorer). */
 gva_t vdso_sigreturn(struct kernel *k, struct mm *mm);
 

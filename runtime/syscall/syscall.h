@@ -16,9 +16,12 @@
 #ifndef NACRE_RUNTIME_SYSCALL_SYSCALL_H
 #define NACRE_RUNTIME_SYSCALL_SYSCALL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct task;
+
+#define SYSCALL_MAX 512u /* numbers at or above are never implemented */
 
 #define SYS_BLOCKS 1u	 /* may park the task */
 #define SYS_MM 2u	 /* edits the address space: always on the vCPU's own thread */
@@ -35,6 +38,8 @@ struct syscall_row {
 
 /* NULL: not implemented, answered with ENOSYS and counted. */
 const struct syscall_row *syscall_lookup(uint64_t nr);
+/* Every row this architecture has, in table order; a non-zero answer of fn stops and is returned. */
+int syscall_for_each(int (*fn)(int nr, const struct syscall_row *row, void *arg), void *arg);
 /* Execute the call described by t->regs; returns its result or -ERESTART*. */
 int64_t syscall_dispatch(struct task *t);
 

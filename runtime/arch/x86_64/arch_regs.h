@@ -19,11 +19,23 @@ struct arch_regs {
 
 #define ARCH_NAME "x86_64"
 #define ARCH_SYSCALL_INSN_LEN 2
+/* Positions of the last two arguments of clone(2), which differ between architectures. */
+#define ARCH_CLONE_ARG_CTID 3
+#define ARCH_CLONE_ARG_TLS 4
+#define ARCH_NR_RESTART_SYSCALL 219
+#define ARCH_ELF_MACHINE 62 /* EM_X86_64 */
+/* This architecture's number of a row of the system-call table. */
+#define ARCH_SYSCALL_COLUMN(x86_64, arm64) (x86_64)
 
 static inline uint64_t arch_pc(const struct arch_regs *r) { return r->rip; }
 static inline void arch_set_pc(struct arch_regs *r, uint64_t v) { r->rip = v; }
 static inline uint64_t arch_sp(const struct arch_regs *r) { return r->rsp; }
 static inline void arch_set_sp(struct arch_regs *r, uint64_t v) { r->rsp = v; }
+/* A system-call trap just came: keep the number, which the result will overwrite. */
+static inline uint64_t arch_begin_syscall(struct arch_regs *r)
+{
+	return r->orig_rax = r->rax;
+}
 static inline uint64_t arch_syscall_nr(const struct arch_regs *r) { return r->orig_rax; }
 static inline void arch_syscall_args(const struct arch_regs *r, uint64_t a[6])
 {

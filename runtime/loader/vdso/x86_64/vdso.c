@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The guest's vDSO (vdso(7)): clocks answered at user level from the clock page, and the system call
+ * where the page is too old or does not know the clock. Freestanding; runs inside the guest.
+ */
+#include "runtime/loader/vdso_data.h"
+
+#define NS_PER_SEC 1000000000ull
+#define NR_gettimeofday 96
+#define NR_time 201
+#define NR_clock_gettime 228
+#define NR_clock_getres 229
+#define NR_getcpu 309
+
+#define EXPORT __attribute__((visibility("default")))
+
+struct guest_timespec {
+	int64_t tv_sec, tv_nsec;
+};
+struct guest_timeval {
+	int64_t tv_sec, tv_usec;
+};
+struct guest_timezone {
+	int32_t minutes_west, dst_time;
+};
+
+extern const volatile struct vdso_data vvar_page __attribute__((visibility("hidden")));
+
+static inline long call2(long nr, const void *a, const void *b)
+{
+	long ret;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "0"(nr), "D"(a), "S"(b)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+
+/* The fence keeps the read from being executed before the sequence count was loaded. */
+static inline uint64_t read_counter(void)
+{
+	uint32_t lo, hi;
+
+	__asm__ volatile("lfence; rdtsc" : "=a"(lo), "=d"(hi)::"memory");
+	return (uint64_t)hi << 32 | lo;
+}
+
+/* Nanoseconds of the clock, or 0: not known here. */
+static uint64_t clock_ns(int id)
+{
+	int coarse, index = vdso_clock_index(id, &coarse);
+	uint64_t ns, ticks, counter;
+	uint32_t seq;
+
+	if (index < 0)
+		return 0;
+	do {
+		seq = __atomic_load_n(&vvar_page.seq, __ATOMIC_ACQUIRE);
+		if (seq & 1) {
+			/* Written by a host thread that may not be running: spinning is no use. */
+			return 0;
+		}
+		if (!vvar_page.usable)
+			return 0;
+		counter = read_counter();
+		ticks = counter - vvar_page.counter_base;
+		/* A counter a few ticks behind another core's: no time has passed. */
+		if ((int64_t)ticks < 0)
+			ticks = 0;
+		if (ticks > vvar_page.counter_span)
+			return 0;
+		ns = vvar_page.clock[index].base_ns +
+		     vdso_scale(ticks, vvar_page.clock[index].mult);
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	} while (__atomic_load_n(&vvar_page.seq, __ATOMIC_RELAXED) != seq);
+	return coarse ? ns - ns % VDSO_COARSE_NS : ns;
+}
+
+EXPORT int __vdso_clock_gettime(int id, struct guest_timespec *ts)
+{
+	uint64_t ns = clock_ns(id);
+
+	if (!ns)
+		return (int)call2(NR_clock_gettime, (const void *)(long)id, ts);
+	ts->tv_sec = (int64_t)(ns / NS_PER_SEC);
+	ts->tv_nsec = (int64_t)(ns % NS_PER_SEC);
+	return 0;
+}
+
+EXPORT int __vdso_gettimeofday(struct guest_timeval *tv, struct guest_timezone *tz)
+{
+	uint64_t ns = clock_ns(0);
+
+	if (!ns)
+		return (int)call2(NR_gettimeofday, tv, tz);
+	if (tv) {
+		tv->tv_sec = (int64_t)(ns / NS_PER_SEC);
+		tv->tv_usec = (int64_t)(ns % NS_PER_SEC / 1000);
+	}
+	if (tz)
+		tz->minutes_west = tz->dst_time = 0;
+	return 0;
+}
+
+EXPORT int64_t __vdso_time(int64_t *out)
+{
+	uint64_t ns = clock_ns(0);
+	int64_t now;
+
+	if (!ns)
+		return call2(NR_time, out, 0);
+	now = (int64_t)(ns / NS_PER_SEC);
+	if (out)
+		*out = now;
+	return now;
+}
+
+EXPORT int __vdso_clock_getres(int id, struct guest_timespec *ts)
+{
+	int coarse;
+
+	if (vdso_clock_index(id, &coarse) < 0)
+		return (int)call2(NR_clock_getres, (const void *)(long)id, ts);
+	if (ts) {
+		ts->tv_sec = 0;
+		ts->tv_nsec = coarse ? VDSO_COARSE_NS : 1;
+	}
+	return 0;
+}
+
+EXPORT long __vdso_getcpu(uint32_t *cpu, uint32_t *node, void *unused)
+{
+	(void)unused;
+	if (!vvar_page.any_cpu)
+		return call2(NR_getcpu, cpu, node);
+	if (cpu)
+		*cpu = 0;
+	if (node)
+		*node = 0;
+	return 0;
+}
+
+EXPORT int clock_gettime(int, struct guest_timespec *)
+	__attribute__((weak, alias("__vdso_clock_gettime")));
+EXPORT int gettimeofday(struct guest_timeval *, struct guest_timezone *)
+	__attribute__((weak, alias("__vdso_gettimeofday")));
+EXPORT int64_t time(int64_t *) __attribute__((weak, alias("__vdso_time")));
+EXPORT int clock_getres(int, struct guest_timespec *)
+	__attribute__((weak, alias("__vdso_clock_getres")));
+EXPORT long getcpu(uint32_t *, uint32_t *, void *) __attribute__((weak, alias("__vdso_getcpu")));
