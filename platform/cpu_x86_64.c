@@ -337,6 +337,9 @@ bool arch_enter(struct vcpu *v, uint64_t root, struct arch_regs *regs, struct cp
 	if (nested && v->regs.x86.user == 0 && ret == 1 && flush &&
 	    in_text(v->regs.x86.rip, SHIM_FLUSH, SHIM_TEXT_BYTES))
 		atomic_store(&v->need_flush, true);
+	/* Executed, or marked to execute before this vCPU reaches user level again. */
+	if (req.kind != TLB_NONE)
+		mm_flush_executed();
 	return ret == 0;
 }
 

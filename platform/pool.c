@@ -184,8 +184,10 @@ void pool_release(struct cpu_thread *t)
 	struct tlb_request staged;
 
 	/* The vCPU's next user must not meet translations whose flush waits in this thread's slot. */
-	if (tlb_take(&staged) != TLB_NONE)
+	if (tlb_take(&staged) != TLB_NONE) {
 		atomic_store(&v->need_flush, true);
+		mm_flush_executed();
+	}
 	pthread_mutex_lock(&p->pool_lock);
 	t->vcpu = NULL;
 	v->holder = NULL;

@@ -21,3 +21,9 @@ check_PROGRAMS += tests/unit/test_backend
 tests_unit_test_backend_SOURCES = tests/unit/test_backend.c
 tests_unit_test_backend_LDADD = libnacre.a $(UNIT_LIBS)
 TESTS += tests/unit/test_backend
+
+# The platform on the real hypervisor.
+check_PROGRAMS += tests/unit/test_cpu
+tests_unit_test_cpu_SOURCES = tests/unit/test_cpu.c
+tests_unit_test_cpu_LDADD = libnacre.a $(UNIT_LIBS)
+TESTS += tests/unit/test_cpu
