@@ -26,6 +26,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "runtime/list.h"
@@ -42,7 +43,7 @@ struct waiter {
 	struct task *task; /* woken unless notify is set */
 	uint32_t events;   /* POLL* bits of interest; 0: any */
 	void (*notify)(struct waiter *w, uint32_t events);
-	bool exclusive;	   /* waitq_wake(max > 0) counts only these */
+	bool exclusive;	   /* waitq_wake(max > 0) counts only these; set before waitq_add() */
 };
 
 #define WAITQ_INIT(q) {PTHREAD_MUTEX_INITIALIZER, LIST_INIT((q).waiters)}
@@ -63,8 +64,14 @@ void task_prepare_park(struct task *t);
  * exit. nhost 0 uses a futex; otherwise ppoll with the kick signal unblocked atomically.
  */
 int task_park(struct task *t, uint64_t deadline_ns, struct pollfd *host, unsigned nhost);
-/* From any thread: end the task's current or next park. */
-void task_wake(struct task *t);
+/* The same, but only what ends the task interrupts (vfork's parent, killable waits). */
+int task_park_killable(struct task *t, uint64_t deadline_ns);
+/*
+ * From any thread: end the task's current park, or the one prepared for. Returns whether the task
+ * had not been woken already. The caller keeps t alive and its host thread from ending (a queue's
+ * lock while t's waiter is on it, sig_lock while t is attached).
+ */
+bool task_wake(struct task *t);
 uint64_t monotonic_ns(void);
 
 #endif

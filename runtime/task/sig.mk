@@ -1,0 +1,11 @@
+libnacre_a_SOURCES += runtime/task/wait.c runtime/task/wait.h
+libnacre_a_SOURCES += runtime/task/signal.c runtime/task/signal.h runtime/task/sigqueue.c
+libnacre_a_SOURCES += runtime/task/sighand.c runtime/task/signal_deliver.c runtime/task/signal_stop.c
+libnacre_a_SOURCES += runtime/task/signal_sys.c runtime/task/signal_send_sys.c
+libnacre_a_SOURCES += runtime/task/signal_internal.h runtime/task/signalfd.c
+libnacre_a_SOURCES += runtime/task/futex.c runtime/task/futex.h runtime/task/futex_internal.h
+libnacre_a_SOURCES += runtime/task/futex_pi.c runtime/task/futex_robust.c
+libnacre_a_SOURCES += runtime/task/timer_queue.c runtime/task/timer.h runtime/task/guest_clock.c
+libnacre_a_SOURCES += runtime/task/sleep.c runtime/task/itimer.c runtime/task/posix_timer.c
+libnacre_a_SOURCES += runtime/task/timer_set.h runtime/task/timerfd.c
+EXTRA_DIST += runtime/task/sig_syscalls.def
