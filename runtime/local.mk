@@ -1,0 +1,7 @@
+libnacre_a_SOURCES += \
+	runtime/errno.h \
+	runtime/kernel.c \
+	runtime/kernel.h \
+	runtime/list.h \
+	runtime/process_spec.c \
+	runtime/process_spec.h
