@@ -212,7 +212,7 @@ static const struct {
 	{"fd", "/proc/self/fd"},	{"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"},
 	{"stderr", "/proc/self/fd/2"}, {"ptmx", "pts/ptmx"},
 };
-static const char *const dev_dirs[] = {"pts", "shm", "mqueue"};
+static const char *const dev_dirs[] = {"pts", "shm"};
 
 static struct kattr attr_of(uint32_t mode)
 {
@@ -272,7 +272,7 @@ static int mqueue_mount(struct kernel *k, const char *options, struct vnode **ro
 			size_t errlen)
 {
 	(void)options;
-	return tmpfs_type.mount(k, "mode=1777,size=0", root, err, errlen);
+	return tmpfs_type.mount(k, "mode=1777", root, err, errlen);
 }
 
 const struct fs_type mqueue_type = {"mqueue", 0x19800202, mqueue_mount};
