@@ -214,6 +214,7 @@ static struct process *clone_process(struct task *t, const struct clone_args_gue
 				       ? 0
 				       : atomic_load(&old->nice));
 	p->thp_disable = old->thp_disable;
+	atomic_store(&p->oom_score_adj, atomic_load(&old->oom_score_adj));
 	p->exit_signal = (int)a->exit_signal;
 	return p;
 }
@@ -293,6 +294,17 @@ static int clone_link_process_locked(struct task *t, struct task *c, uint64_t fl
 	return 0;
 }
 
+/* Before the costly copies: a container at its bound fails fast. clone_publish() decides. */
+static bool clone_over_limit(struct kernel *k)
+{
+	bool over;
+
+	pthread_mutex_lock(&k->tasks_lock);
+	over = k->ntasks + k->nzombies >= k->pids_max;
+	pthread_mutex_unlock(&k->tasks_lock);
+	return over;
+}
+
 static int clone_publish(struct task *t, struct task *c, uint64_t flags)
 {
 	struct kernel *k = t->kernel;
@@ -364,7 +376,7 @@ static int clone_pidfd(struct task *t, struct task *c, uint64_t addr)
 static int64_t clone_do(struct task *t, const struct clone_args_guest *a)
 {
 	struct worker *w = NULL;
-	struct task *c = task_alloc(t->kernel);
+	struct task *c = clone_over_limit(t->kernel) ? NULL : task_alloc(t->kernel);
 	int pidfd = -1;
 	int64_t ret;
 

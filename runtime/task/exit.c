@@ -85,13 +85,14 @@ static void task_release_cpu(struct task *t)
 
 static bool parent_ignores_children(struct process *parent)
 {
-	struct task *any = process_any_task(parent);
-	struct sigaction_guest act;
+	struct sigaction_guest act = {.handler = (uintptr_t)SIG_IGN};
+	struct task *any;
 
-	if (!any)
-		return true;
-	sighand_action(any->sighand, SIGCHLD, &act);
-	task_put(any);
+	pthread_mutex_lock(&parent->sig_lock);
+	any = process_any_task_locked(parent);
+	if (any)
+		sighand_action(any->sighand, SIGCHLD, &act);
+	pthread_mutex_unlock(&parent->sig_lock);
 	return act.handler == (uintptr_t)SIG_IGN || act.flags & SA_NOCLDWAIT;
 }
 

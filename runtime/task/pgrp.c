@@ -82,8 +82,7 @@ static bool pgrp_orphaned_locked(struct kernel *k, pid_t pgid, const struct proc
 	list_for_each(l, &k->processes) {
 		struct process *p = list_entry(l, struct process, all_link);
 
-		if (p->pgid != pgid || p == ignored || p->zombie || !p->parent ||
-		    p->parent == k->init)
+		if (p->pgid != pgid || p == ignored || p->zombie || !p->parent)
 			continue;
 		if (p->parent->pgid != pgid && p->parent->session == p->session)
 			return false;

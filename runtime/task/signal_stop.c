@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/task/pgrp.h"
 #include "runtime/task/signal_internal.h"
 #include "runtime/task/timer.h"
 
@@ -160,19 +161,10 @@ void signal_stop_notify(struct process *p)
 bool signal_pgrp_orphaned(struct process *p)
 {
 	struct kernel *k = p->kernel;
-	bool orphaned = true;
+	bool orphaned;
 
 	pthread_mutex_lock(&k->tasks_lock);
-	list_for_each(n, &k->processes) {
-		struct process *m = list_entry(n, struct process, all_link);
-
-		if (m->pgid != p->pgid || m->zombie || !m->parent || m->parent == k->init)
-			continue;
-		if (m->parent->pgid != m->pgid && m->parent->session == m->session) {
-			orphaned = false;
-			break;
-		}
-	}
+	orphaned = pgrp_is_orphaned_locked(k, p->pgid);
 	pthread_mutex_unlock(&k->tasks_lock);
 	return orphaned;
 }

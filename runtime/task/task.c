@@ -2,6 +2,7 @@
 /* Tasks and processes as objects: references, look-up, permission to touch one another. */
 #include "runtime/task/task.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,6 +123,11 @@ int task_publish_locked(struct task *t)
 	pthread_mutex_lock(&p->sig_lock);
 	list_add_tail(&p->tasks, &t->group_link);
 	signal_task_joined_locked(t);
+	/* who asked the group to end has walked the list before we entered it */
+	if (p->group_exiting || p->group_exec) {
+		atomic_store(&t->exit_requested, true);
+		atomic_store(&t->attention, true);
+	}
 	pthread_mutex_unlock(&p->sig_lock);
 	atomic_fetch_add_explicit(&k->tasks_created, 1, memory_order_relaxed);
 	return 0;
@@ -293,6 +299,9 @@ void process_exit_group(struct process *p, int status)
 
 void process_oom_kill(struct process *p)
 {
+	if (p->kernel->log_fd >= 0)
+		dprintf(p->kernel->log_fd, "nacre: out of memory: killed process %d (%s)\n", p->pid,
+			p->exe);
 	process_exit_group(p, SIGKILL);
 }
 
