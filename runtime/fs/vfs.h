@@ -96,7 +96,16 @@ struct vnode {
 	bool volatile_links; /* attributes or children may change without us (host files, proc) */
 	uint64_t dev, ino; /* identity: record locks, inotify, mounts are found by it */
 	struct file_locks *_Atomic locks; /* record locks and flock: runtime/fs/lock.c */
-	void *data;			  /* the file system's */
+	/*
+	 * Place in the tree, for ".." and path texts. Set once by the path walk for file systems that
+	 * neither live on the host nor set it themselves; the reference goes with the node. NULL at
+	 * a file system's root and for hostfs. Protected by vnode_tree_lock.
+	 */
+	struct vnode *parent;
+	char *name;
+	atomic_bool is_mountpoint;  /* a mount may sit here (checked against the mount table) */
+	atomic_bool covers_mounts;  /* some mount point lies at or beneath this directory */
+	void *data;		    /* the file system's */
 };
 void vnode_init(struct vnode *n, const struct vnode_ops *ops, uint32_t type);
 struct vnode *vnode_get(struct vnode *n);
@@ -105,10 +114,14 @@ void vnode_put(struct vnode *n);
 /* ---- open file descriptions ---- */
 
 struct file_ops {
-	/* *pos is the description's offset or pread's; NULL for streams. Return bytes or -errno. */
+	/*
+	 * *pos is the description's offset or pread's; NULL for streams, which are the files without a
+	 * seek op (lseek and pread answer ESPIPE). Return bytes or -errno.
+	 */
 	int64_t (*read)(struct file *f, struct task *t, struct uio *to, int64_t *pos);
 	int64_t (*write)(struct file *f, struct task *t, struct uio *from, int64_t *pos);
 	int64_t (*seek)(struct file *f, int64_t off, int whence);
+	/* Sets *pos to next_pos after each entry that emit took. 0 at the end or when emit is full. */
 	int (*readdir)(struct file *f, struct task *t, struct dir_emit *d, int64_t *pos);
 	/*
 	 * Ready events (POLLIN ...) now. With w not NULL also queue it on the file's wait queue(s), so
@@ -144,6 +157,13 @@ struct file {
 struct file *file_alloc(const struct file_ops *ops, unsigned flags); /* NULL: no memory */
 struct file *file_get(struct file *f);
 void file_put(struct file *f);
+
+/*
+ * Paths opened by vfs_open_path(): a node of type S_IFREG, S_IFDIR goes through ops->open; character
+ * devices of host and tmpfs through chrdev_open(), of other file systems through ops->open when
+ * set; FIFOs through fifo_open(). The new file's `path` is filled in by vfs_open_path() when the op
+ * left it empty, except for magic links (S_IFLNK), whose op decides.
+ */
 
 /* Whole-file helpers for the kernel itself (exec, proc). */
 int64_t file_pread(struct file *f, void *buf, size_t len, int64_t pos);
