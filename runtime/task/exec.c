@@ -163,11 +163,12 @@ static int exec_end_other_threads(struct task *t)
 static void exec_switch_mm(struct task *t, struct mm *mm, atomic_uint *users)
 {
 	struct process *p = t->process;
+	bool first = !t->mm, last = false;
 
-	if (t->mm) {
+	if (!first) {
 		futex_exit_robust(t);
 		futex_wake_clear_tid(t);
-		task_drop_mm(t);
+		last = task_drop_mm(t);
 	}
 	t->robust_list = GVA(0);
 	t->robust_list_len = 0;
@@ -177,7 +178,14 @@ static void exec_switch_mm(struct task *t, struct mm *mm, atomic_uint *users)
 	t->mm = mm;
 	t->mm_users = users;
 	pthread_mutex_unlock(&t->lock);
-	tlb_clear(); /* nothing of the new address space is cached anywhere yet */
+	/*
+	 * What building the new space staged is cached nowhere yet. What the old one staged went with
+	 * its tables, unless somebody else (a vfork parent) still runs in it.
+	 */
+	if (first || last)
+		tlb_clear();
+	if (first)
+		mm_flush_executed();
 	mm_set_limits(mm, process_rlimit(p, RLIMIT_AS), process_rlimit(p, RLIMIT_DATA),
 		      process_rlimit(p, RLIMIT_STACK));
 }

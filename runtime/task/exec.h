@@ -19,8 +19,8 @@ int exec_strings_from_host(struct exec_strings *s, char *const *v);
 int exec_file(struct task *t, struct file *file, const char *filename, struct exec_strings *argv,
 	      struct exec_strings *envp);
 
-/* Leave t->mm: its last user tears it down, the last reference frees it. */
-void task_drop_mm(struct task *t);
+/* Leave t->mm: its last user tears it down (true), the last reference frees it. */
+bool task_drop_mm(struct task *t);
 /* Make files (a reference that t takes over; NULL: nothing to do) t's descriptor table. */
 void task_replace_files(struct task *t, struct fdtable *files);
 

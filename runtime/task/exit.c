@@ -22,22 +22,25 @@
 
 /* ---- what a task shares ---- */
 
-void task_drop_mm(struct task *t)
+bool task_drop_mm(struct task *t)
 {
 	struct mm *mm = t->mm;
 	atomic_uint *users = t->mm_users;
+	bool last;
 
 	if (!mm)
-		return;
+		return false;
 	pthread_mutex_lock(&t->lock);
 	t->mm = NULL;
 	t->mm_users = NULL;
 	pthread_mutex_unlock(&t->lock);
-	if (atomic_fetch_sub(users, 1) == 1) {
+	last = atomic_fetch_sub(users, 1) == 1;
+	if (last) {
 		free(users);
 		mm_teardown(mm);
 	}
 	mm_put(mm);
+	return last;
 }
 
 void task_replace_files(struct task *t, struct fdtable *files)

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "mm/tlb.h"
 #include "runtime/arch/arch.h"
 #include "runtime/loader/loader.h"
 #include "runtime/syscall/syscall.h"
@@ -125,7 +124,6 @@ static void task_main(struct task *t)
 {
 	pid_t tid = t->tid;
 
-	tlb_clear(); /* what an earlier task of this host thread staged is not ours */
 	task_begin_usage(t);
 	if (task_is_pinned(t))
 		task_apply_affinity(t);
