@@ -42,6 +42,12 @@ int mm_system_create(struct platform *platform, const struct mm_limits *limits,
 void mm_system_destroy(struct mm_system *sys);
 
 /*
+ * Libraries stay mapped on the host for a while after their last user has gone. Let go of those of a
+ * file (ino 0: of every file of the device), before an unmount or when the file is deleted.
+ */
+void mm_system_drop_idle(struct mm_system *sys, uint64_t dev, uint64_t ino);
+
+/*
  * A run of frames for the platform's own use (shim text, per-vCPU pages): zeroed, contiguous in
  * guest-physical and host address space, never handed to a guest process.
  */

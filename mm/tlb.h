@@ -5,6 +5,16 @@
  * The slot is thread-local and strictly owned: only the owning thread writes, merges, takes or
  * clears it. A new thread starts empty. Merging never loses a request and never names more than the
  * union needs, until the bounds below are passed.
+ *
+ * Life of a request: mm/ stages it while the thread answers a trap; the platform moves it out with
+ * tlb_take() just before it enters the guest, has the shim execute it, and calls
+ * mm_flush_executed() once it knows that the flush has happened: at the vCPU's next exit. Frames,
+ * windows and page-table pages that waited for that flush are released there, not earlier.
+ *
+ * A thread that gives its vCPU up with a request pending (it blocks or ends) must not lose it: the
+ * platform takes the request, makes sure that this vCPU flushes the address space before it runs
+ * user code again, whoever runs it, and then calls mm_flush_executed(), since nothing can use the
+ * old translations any more. Under shadow paging nothing is ever staged.
  */
 #ifndef NACRE_MM_TLB_H
 #define NACRE_MM_TLB_H
@@ -43,5 +53,12 @@ void tlb_clear(void); /* execve, boot: the shim flushes anyway */
 enum tlb_kind tlb_take(struct tlb_request *out);
 /* Pure: fold a range into a request. Exposed for the tests. */
 void tlb_merge_range(struct tlb_request *req, uint64_t start, uint64_t pages, unsigned bound);
+
+/*
+ * Everything this thread took with tlb_take() so far has been flushed, or its slot was cleared
+ * because the vCPU starts with an empty TLB: release what waited for it. Cheap when nothing waits.
+ * Called by the platform, by the thread itself.
+ */
+void mm_flush_executed(void);
 
 #endif

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mm/edit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void edit_begin(struct edit *e, struct mm *mm)
+{
+	e->mm = mm;
+	e->req.kind = TLB_NONE;
+	e->req.nranges = 0;
+	e->exec = e->runs_overflow = e->waited = e->changed = false;
+	e->nruns = e->nputs = e->ndead = 0;
+	e->dead = e->dead_inline;
+	e->cap_dead = EDIT_DEAD;
+	pthread_mutex_lock(&mm->lock);
+}
+
+/* ---- recording ---- */
+
+static void add_host_run(struct edit *e, char *at, uint64_t len)
+{
+	struct host_run *last = e->nruns ? &e->run[e->nruns - 1] : NULL;
+
+	count(&e->mm->sys->n.shadow_frames, len >> PAGE_SHIFT);
+	if (last && last->at + last->len == at)
+		last->len += len;
+	else if (last && at + len == last->at)
+		*last = (struct host_run){at, last->len + len};
+	else if (e->nruns < EDIT_RUNS)
+		e->run[e->nruns++] = (struct host_run){at, len};
+	else
+		e->runs_overflow = true;
+}
+
+/* A live translation of `pages` pages at va, to the page of `old`, is no longer what it was. */
+static void stage(struct edit *e, uint64_t va, uint64_t pages, pte_t old)
+{
+	tlb_merge_range(&e->req, va, pages, PT_TLB_RANGE_PAGES);
+	e->exec |= pte_perm(old) & PT_EXEC;
+	if (e->mm->sys->shadow)
+		add_host_run(e, gpa_host(e->mm->sys, pte_pa(old)), pages << PAGE_SHIFT);
+}
+
+static bool was_live(pte_t old)
+{
+	return pte_present(old) && pte_maybe_cached(old);
+}
+
+/* The entry's reference to its page(s) goes after the flush. Window pages are kept by their area. */
+static void put_later(struct edit *e, pte_t old, unsigned pages)
+{
+	uint32_t first = gpa_frame(e->mm->sys, pte_pa(old));
+	struct frame_run *last = e->nputs ? &e->put[e->nputs - 1] : NULL;
+
+	e->mm->rss -= pages;
+	e->changed = true;
+	if (first == FRAME_NONE)
+		return;
+	if (last && last->first + last->n == first) {
+		last->n += pages;
+		return;
+	}
+	if (e->nputs == EDIT_PUTS)
+		edit_sync(e);
+	e->put[e->nputs++] = (struct frame_run){first, pages};
+}
+
+static void add_pages(struct edit *e, unsigned n)
+{
+	struct mm *mm = e->mm;
+
+	e->changed = true;
+	mm->rss += n;
+	if (mm->rss > mm->rss_peak)
+		mm->rss_peak = mm->rss;
+}
+
+/* ---- changing leaves ---- */
+
+void edit_fill(struct edit *e, pte_t *slot, pte_t entry)
+{
+	__atomic_store_n(slot, entry, __ATOMIC_RELEASE);
+	add_pages(e, 1);
+}
+
+void edit_fill_block(struct edit *e, pte_t *level2, pte_t entry)
+{
+	__atomic_store_n(level2, entry, __ATOMIC_RELEASE);
+	add_pages(e, PT_ENTRIES);
+}
+
+void edit_clear(struct edit *e, pte_t *slot, uint64_t va)
+{
+	pte_t old = pt_swap(slot, 0);
+
+	if (was_live(old) && TLB_SITE(SITE_CLEAR))
+		stage(e, va, 1, old);
+	put_later(e, old, 1);
+}
+
+void edit_clear_block(struct edit *e, pte_t *level2, uint64_t va)
+{
+	pte_t old = pt_swap(level2, 0);
+
+	if (was_live(old) && TLB_SITE(SITE_CLEAR_BLOCK))
+		stage(e, va, PT_ENTRIES, old);
+	put_later(e, old, PT_ENTRIES);
+}
+
+static bool lost_permission(pte_t old, unsigned perm, bool hold)
+{
+	return hold || pte_perm(old) & ~perm;
+}
+
+/*
+ * Write the entry with new permissions, its accessed bit as the hardware left it. Returns what it
+ * was.
+ */
+static pte_t change_perm(struct edit *e, pte_t *slot, unsigned perm, bool hold)
+{
+	pte_t old = pt_read(slot), entry;
+
+	do {
+		if (hold ? pte_held(old) : pte_present(old) && pte_perm(old) == perm)
+			return old;
+		entry = hold ? pte_hold(old) : pte_with_perm(old, perm);
+	} while (!__atomic_compare_exchange_n(slot, &old, entry, false, __ATOMIC_ACQ_REL,
+					      __ATOMIC_RELAXED));
+	e->changed = true;
+	return old;
+}
+
+void edit_perm(struct edit *e, pte_t *slot, uint64_t va, unsigned perm, bool hold)
+{
+	pte_t old = change_perm(e, slot, perm, hold);
+
+	if (was_live(old) && lost_permission(old, perm, hold) && TLB_SITE(SITE_PERM))
+		stage(e, va, 1, old);
+}
+
+void edit_perm_block(struct edit *e, pte_t *level2, uint64_t va, unsigned perm, bool hold)
+{
+	pte_t old = change_perm(e, level2, perm, hold);
+
+	if (was_live(old) && lost_permission(old, perm, hold) && TLB_SITE(SITE_PERM_BLOCK))
+		stage(e, va, PT_ENTRIES, old);
+}
+
+void edit_repoint(struct edit *e, pte_t *slot, uint64_t va, pte_t entry)
+{
+	pte_t old = pt_swap(slot, entry);
+
+	if (was_live(old) && TLB_SITE(SITE_REPOINT))
+		stage(e, va, 1, old);
+	put_later(e, old, 1);
+	add_pages(e, 1);
+}
+
+void edit_wrprotect(struct edit *e, pte_t *slot, uint64_t va, bool block)
+{
+	pte_t old = pt_read(slot);
+
+	if (!pte_present(old) || !(pte_perm(old) & PT_WRITE))
+		return;
+	old = change_perm(e, slot, pte_perm(old) & ~PT_WRITE, false);
+	if (was_live(old) && TLB_SITE(block ? SITE_FORK_BLOCK : SITE_FORK))
+		stage(e, va, block ? PT_ENTRIES : 1, old);
+}
+
+pte_t edit_take(struct edit *e, pte_t *slot, uint64_t va, bool block)
+{
+	pte_t old = pt_swap(slot, 0);
+
+	if (was_live(old) && TLB_SITE(SITE_TAKE))
+		stage(e, va, block ? PT_ENTRIES : 1, old);
+	e->mm->rss -= block ? PT_ENTRIES : 1;
+	e->changed = true;
+	return old;
+}
+
+/* ---- committing ---- */
+
+static void count_commit(struct edit *e)
+{
+	struct mm_counters *n = &e->mm->sys->n;
+
+	switch (e->req.kind) {
+	case TLB_NONE:
+		count(&n->flush_none, e->changed);
+		break;
+	case TLB_RANGE:
+		count(&n->flush_range, 1);
+		for (unsigned i = 0; i < e->req.nranges; i++)
+			count(&n->flush_pages, e->req.range[i].pages);
+		break;
+	case TLB_SPACE:
+		count(&n->flush_space, 1);
+		break;
+	case TLB_BROADCAST:
+		count(&n->flush_broadcast, 1);
+		break;
+	}
+}
+
+static void flush_shadow(struct edit *e)
+{
+	struct mm_system *sys = e->mm->sys;
+
+	if (e->runs_overflow) {
+		if (TLB_SITE(SITE_INVALIDATE_ALL))
+			table_drop_shadows(sys);
+	} else {
+		for (unsigned i = 0; i < e->nruns; i++)
+			if (TLB_SITE(SITE_INVALIDATE))
+				platform_invalidate(sys->platform, e->run[i].at, e->run[i].len);
+	}
+	e->nruns = 0;
+	e->runs_overflow = false;
+}
+
+static void flush_nested(struct edit *e)
+{
+	uint64_t root;
+
+	if (e->req.kind == TLB_NONE)
+		return;
+	root = mm_root_gpa(e->mm);
+	if (TLB_SITE(SITE_STAGE_SELF)) {
+		for (unsigned i = 0; i < e->req.nranges; i++)
+			tlb_stage_range(root, e->req.range[i].start, e->req.range[i].pages, e->exec);
+		if (e->req.kind != TLB_RANGE)
+			tlb_stage_space(root);
+	}
+	if (TLB_SITE(SITE_FLUSH_OTHERS))
+		count(&e->mm->sys->n.remote_kicks, platform_flush_others(e->mm->sys->platform, root));
+}
+
+/* Flush, then let go of the frames. Returns whether the release has to wait for the thread's flush. */
+static bool commit(struct edit *e)
+{
+	struct mm_system *sys = e->mm->sys;
+	bool wait;
+
+	count_commit(e);
+	if (sys->shadow)
+		flush_shadow(e);
+	else
+		flush_nested(e);
+	wait = !sys->shadow && e->req.kind != TLB_NONE && TLB_SITE(SITE_GATHER);
+	if (wait)
+		gather_frames(sys, e->put, e->nputs);
+	else
+		for (unsigned i = 0; i < e->nputs; i++)
+			frame_put(sys, e->put[i].first, e->put[i].n);
+	e->nputs = 0;
+	e->req.kind = TLB_NONE;
+	e->req.nranges = 0;
+	e->exec = e->changed = false;
+	return wait;
+}
+
+void edit_sync(struct edit *e)
+{
+	e->waited |= commit(e);
+}
+
+void edit_end(struct edit *e)
+{
+	struct mm_system *sys = e->mm->sys;
+
+	edit_sync(e);
+	pthread_mutex_unlock(&e->mm->lock);
+	/* Objects go without the lock: a backing's release calls out. */
+	for (unsigned i = 0; i < e->ndead; i++) {
+		if (e->waited && e->dead[i].win) {
+			window_ref(sys, e->dead[i].win);
+			gather_window(sys, e->dead[i].win);
+		}
+		area_refs_put(sys, &e->dead[i]);
+	}
+	if (e->dead != e->dead_inline)
+		free(e->dead);
+}
+
+int edit_reserve_dead(struct edit *e, unsigned n)
+{
+	unsigned want = e->ndead + n;
+	struct area *v;
+
+	if (want <= e->cap_dead)
+		return 0;
+	v = malloc(want * sizeof *v);
+	if (!v)
+		return -ENOMEM;
+	memcpy(v, e->dead, e->ndead * sizeof *v);
+	if (e->dead != e->dead_inline)
+		free(e->dead);
+	e->dead = v;
+	e->cap_dead = want;
+	return 0;
+}
+
+void edit_kill_area(struct edit *e, unsigned i)
+{
+	struct area *a = &e->mm->areas.v[i];
+
+	area_account(e->mm, a, -1);
+	e->dead[e->ndead++] = *a;
+	area_remove_at(e->mm, i);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mm/guarded_copy.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+
+static struct sigaction old_bus, old_segv;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int install_error;
+
+/* Not ours: do what would have been done without us. */
+static void pass_on(int sig, siginfo_t *info, void *context)
+{
+	struct sigaction *old = sig == SIGBUS ? &old_bus : &old_segv;
+
+	if (old->sa_flags & SA_SIGINFO)
+		old->sa_sigaction(sig, info, context);
+	else if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN)
+		old->sa_handler(sig);
+	else
+		signal(sig, SIG_DFL); /* the instruction runs again and the process dies of it */
+}
+
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+	uintptr_t to = guarded_fixup(guarded_context_pc(context));
+
+	if (to)
+		guarded_context_set_pc(context, to);
+	else
+		pass_on(sig, info, context);
+}
+
+static void install(void)
+{
+	struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+
+	sigemptyset(&sa.sa_mask);
+	if (sigaction(SIGBUS, &sa, &old_bus) < 0 || sigaction(SIGSEGV, &sa, &old_segv) < 0)
+		install_error = -errno;
+}
+
+int guarded_install(void)
+{
+	pthread_once(&once, install);
+	return install_error;
+}
