@@ -6,6 +6,7 @@ libnacre_a_SOURCES += \
 	runtime/syscall/ipc.h \
 	runtime/syscall/mm_calls.c \
 	runtime/syscall/msg.c \
+	runtime/syscall/names_x86_64.c \
 	runtime/syscall/random.c \
 	runtime/syscall/sem.c \
 	runtime/syscall/shm.c \

@@ -383,9 +383,12 @@ void strace_unknown(struct task *t, uint64_t nr, const uint64_t a[6], int64_t re
 {
 	struct strace_line l = {.len = 0};
 
-	strace_add(&l, "syscall_%#llx(%#llx, %#llx, %#llx, %#llx, %#llx, %#llx)",
-		   (unsigned long long)nr, (unsigned long long)a[0], (unsigned long long)a[1],
-		   (unsigned long long)a[2], (unsigned long long)a[3], (unsigned long long)a[4],
+	if (syscall_name(nr))
+		strace_add(&l, "%s", syscall_name(nr));
+	else
+		strace_add(&l, "syscall_%#llx", (unsigned long long)nr);
+	strace_add(&l, "(%#llx, %#llx, %#llx, %#llx, %#llx, %#llx)", (unsigned long long)a[0],
+		   (unsigned long long)a[1], (unsigned long long)a[2], (unsigned long long)a[3], (unsigned long long)a[4],
 		   (unsigned long long)a[5]);
 	add_result(&l, NULL, result);
 	emit(t, &l, "");

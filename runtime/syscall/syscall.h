@@ -38,6 +38,8 @@ struct syscall_row {
 
 /* NULL: not implemented, answered with ENOSYS and counted. */
 const struct syscall_row *syscall_lookup(uint64_t nr);
+/* Name of any call of this architecture, implemented or not; NULL: no such number. */
+const char *syscall_name(uint64_t nr);
 /* Every row this architecture has, in table order; a non-zero answer of fn stops and is returned. */
 int syscall_for_each(int (*fn)(int nr, const struct syscall_row *row, void *arg), void *arg);
 /* Execute the call described by t->regs; returns its result or -ERESTART*. */
