@@ -407,7 +407,6 @@ static int64_t text_read(struct file *f, struct task *t, struct uio *to, int64_t
 {
 	struct proc_text *x = f->data;
 	int64_t n = 0;
-
 	/* Two reads of one description may race without pos_lock (pread): one text at a time. */
 	static pthread_mutex_t text_lock = PTHREAD_MUTEX_INITIALIZER;
 	struct proc_text copy = {0};
@@ -417,10 +416,10 @@ static int64_t text_read(struct file *f, struct task *t, struct uio *to, int64_t
 		return -EINVAL;
 	pthread_mutex_lock(&text_lock);
 	if (*pos == 0 || !x->buf) {
-		struct proc_text old = *x, fresh = {0};
+		struct proc_text old, fresh = {0};
+		struct file tmp = {.path = f->path, .data = &fresh};
 
 		pthread_mutex_unlock(&text_lock);
-		struct file tmp = {.path = f->path, .data = &fresh};
 
 		n = text_generate(&tmp, t);
 		if (n) {

@@ -17,7 +17,7 @@ static struct file *ctx_file(struct proc_ctx *c)
 	if (!ft)
 		return NULL;
 	f = fdtable_file(ft, c->fd);
-	fdtable_put(ft, c->reader);
+	fdtable_put(ft, c->task);
 	return f;
 }
 
@@ -29,7 +29,7 @@ int proc_fd_next(struct proc_ctx *c, int fd)
 	if (!ft)
 		return -1;
 	next = fd_next(ft, fd);
-	fdtable_put(ft, c->reader);
+	fdtable_put(ft, c->task);
 	return next;
 }
 

@@ -208,7 +208,7 @@ static void status_ids(struct proc_ctx *c, struct proc_text *x, const struct pro
 	if (cr)
 		cred_put(cr);
 	if (ft)
-		fdtable_put(ft, c->reader);
+		fdtable_put(ft, c->task);
 	if (fs)
 		fs_context_put(fs);
 }
