@@ -8,8 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/fs/tty.h"
 #include "runtime/fs/vfs.h"
 #include "runtime/loader/loader.h"
+#include "runtime/syscall/ipc.h"
 #include "runtime/process_spec.h"
 #include "runtime/task/futex.h"
 #include "runtime/task/loop.h"
@@ -253,6 +255,11 @@ static void kernel_end_unstarted(struct kernel *k)
 	kernel_wait_all_gone(k);
 }
 
+int kernel_terminal_signal(struct kernel *k, int sig)
+{
+	return tty_signal_foreground(k, sig);
+}
+
 void kernel_destroy(struct kernel *k)
 {
 	if (!k)
@@ -269,6 +276,7 @@ void kernel_destroy(struct kernel *k)
 		futex_table_destroy(k->futexes);
 	if (k->mm_system)
 		mm_system_destroy(k->mm_system);
+	ipc_destroy(k); /* after the last mapping of a segment */
 	if (k->platform)
 		platform_destroy(k->platform);
 	pid_table_destroy(k->pids);

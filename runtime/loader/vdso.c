@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -233,14 +234,18 @@ static const struct mm_backing_ops vdso_backing_ops = {
 static int write_image(struct vdso *v)
 {
 	size_t bytes = (size_t)(vdso_image_end - vdso_image_start);
+	struct stat st;
 
 	v->image_bytes = page_up(bytes);
 	v->backing.fd = memfd_create("nacre-vdso", MFD_CLOEXEC);
 	if (v->backing.fd < 0)
 		return -errno;
 	if (ftruncate(v->backing.fd, (off_t)(PAGE_SIZE + v->image_bytes)) ||
-	    pwrite(v->backing.fd, vdso_image_start, bytes, PAGE_SIZE) != (ssize_t)bytes)
+	    pwrite(v->backing.fd, vdso_image_start, bytes, PAGE_SIZE) != (ssize_t)bytes ||
+	    fstat(v->backing.fd, &st))
 		return -EIO;
+	v->backing.dev = st.st_dev;
+	v->backing.ino = st.st_ino;
 	v->data = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, v->backing.fd, 0);
 	return v->data == MAP_FAILED ? -errno : 0;
 }

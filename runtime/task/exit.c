@@ -10,6 +10,7 @@
 #include "runtime/fs/fdtable.h"
 #include "runtime/fs/fs_context.h"
 #include "runtime/fs/tty.h"
+#include "runtime/syscall/ipc.h"
 #include "runtime/syscall/strace.h"
 #include "runtime/task/clone.h"
 #include "runtime/task/exec.h"
@@ -294,8 +295,11 @@ void task_exit(struct task *t)
 	if ((long)(mu.rss_peak * PAGE_SIZE / 1024) > p->usage.ru_maxrss)
 		p->usage.ru_maxrss = (long)(mu.rss_peak * PAGE_SIZE / 1024);
 	pthread_mutex_unlock(&k->tasks_lock);
-	if (atomic_fetch_sub(&p->live, 1) == 1 && p->session->sid == p->pid)
-		tty_leader_exit(p);
+	if (atomic_fetch_sub(&p->live, 1) == 1) {
+		ipc_process_exit(p);
+		if (p->session->sid == p->pid)
+			tty_leader_exit(p);
+	}
 	task_release_shared(t);
 	task_release_cpu(t);
 	if (task_unlink(t) && p->done)

@@ -4,6 +4,7 @@
  * becomes of the interrupted system call (signal(7), "Interruption of system calls").
  */
 #include "runtime/arch/arch.h"
+#include "runtime/syscall/strace.h"
 #include "runtime/task/signal_internal.h"
 #include "runtime/task/timer.h"
 
@@ -68,6 +69,7 @@ static bool act_on(struct task *t, struct delivery *d)
 		return true;
 	if (d->info.si_code == SI_TIMER)
 		timer_signal_taken(p, &d->info);
+	strace_signal(t, d->sig, &d->info);
 	bit = SIGBIT(d->sig);
 	if (d->act.handler == HANDLER_IGN)
 		return false;
