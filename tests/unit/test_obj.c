@@ -16,7 +16,10 @@
 #include "runtime/fs/epoll.h"
 #include "runtime/fs/ldisc.h"
 #include "runtime/fs/pipe.h"
+#include "runtime/fs/proc.h"
 #include "runtime/fs/ring.h"
+#include "runtime/fs/tty_priv.h"
+#include "runtime/task/pid.h"
 #include "runtime/task/task.h"
 
 static struct kernel kernel;
@@ -49,9 +52,19 @@ static int setup(void **state)
 	memset(&task, 0, sizeof(task));
 	pthread_mutex_init(&kernel.tasks_lock, NULL);
 	list_init(&kernel.processes);
+	pthread_mutex_init(&kernel.uts_lock, NULL);
+	strcpy(kernel.hostname, "shell");
+	kernel.host_proc_fd = -1;
+	kernel.pids = pid_table_create();
 	process.kernel = &kernel;
 	process.pid = 1;
+	atomic_init(&process.refs, 1);
+	atomic_init(&task.refs, 1);
+	list_init(&process.children);
 	list_init(&process.tasks);
+	list_add_tail(&kernel.processes, &process.all_link);
+	pid_attach(kernel.pids, 1, PID_PROCESS, &process);
+	pid_attach(kernel.pids, 1, PID_TASK, &task);
 	signal_process_init(&process);
 	task.process = &process;
 	task.kernel = &kernel;
@@ -63,6 +76,9 @@ static int setup(void **state)
 	atomic_init(&task.cred->refs, 1);
 	task.sighand = sighand_create();
 	signal_task_init(&task);
+	list_add_tail(&process.tasks, &task.group_link);
+	process.ntasks = kernel.ntasks = 1;
+	strcpy(task.comm, "a task");
 	return task.cred && task.sighand ? 0 : -1;
 }
 
@@ -70,6 +86,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	free(task.cred);
+	pid_table_destroy(kernel.pids);
 	sighand_put(task.sighand);
 	return 0;
 }
@@ -423,6 +440,124 @@ static void test_ldisc_flow_control(void **state)
 	ldisc_free(&ld);
 }
 
+/* ---- pseudo-terminals ---- */
+
+static void test_pty_pair(void **state)
+{
+	struct file *m, *s;
+	char buf[64];
+
+	(void)state;
+	assert_int_equal(ptmx_open(&task, O_RDWR | O_NONBLOCK, &m), 0);
+	struct tty *y = file_tty(m);
+
+	assert_int_equal(pts_open(&task, y, O_RDWR | O_NONBLOCK, &s), -EIO); /* still locked */
+	y->pt_locked = false;
+	assert_int_equal(pts_open(&task, y, O_RDWR | O_NONBLOCK, &s), 0);
+	assert_int_equal(file_io(s, false, buf, 10), -EAGAIN);
+	assert_int_equal(file_io(m, true, "hi\r", 3), 3);
+	assert_int_equal(m->ops->poll(m, NULL) & POLLIN, POLLIN);
+	assert_int_equal(file_io(m, false, buf, sizeof(buf)), 4); /* the echo */
+	assert_memory_equal(buf, "hi\r\n", 4);
+	assert_int_equal(file_io(s, false, buf, sizeof(buf)), 3);
+	assert_memory_equal(buf, "hi\n", 3);
+	assert_int_equal(file_io(s, true, "out\n", 4), 4);
+	assert_int_equal(file_io(m, false, buf, sizeof(buf)), 5);
+	file_put(m);
+	assert_int_equal(file_io(s, false, buf, 10), 0);
+	assert_int_equal(file_io(s, true, buf, 1), -EIO);
+	assert_int_equal(s->ops->poll(s, NULL) & POLLHUP, POLLHUP);
+	file_put(s);
+}
+
+static void test_pty_master_sees_last_close(void **state)
+{
+	struct file *m, *s;
+	char c;
+
+	(void)state;
+	assert_int_equal(ptmx_open(&task, O_RDWR | O_NONBLOCK, &m), 0);
+	assert_int_equal(file_io(m, false, &c, 1), -EAGAIN);
+	file_tty(m)->pt_locked = false;
+	assert_int_equal(pts_open(&task, file_tty(m), O_RDWR | O_NOCTTY, &s), 0);
+	file_put(s);
+	assert_int_equal(file_io(m, false, &c, 1), -EIO);
+	assert_int_equal(m->ops->poll(m, NULL) & POLLHUP, POLLHUP);
+	file_put(m);
+}
+
+/* ---- proc ---- */
+
+static struct vnode *proc_root;
+
+/* The text of a file below /proc, read in two pieces. */
+static void proc_cat(const char *path, char *buf, size_t cap)
+{
+	struct vnode *n = vnode_get(proc_root), *next;
+	char copy[128], *save = NULL;
+	struct file *f;
+	struct uio u;
+	int64_t pos = 0;
+
+	strcpy(copy, path);
+	for (char *c = strtok_r(copy, "/", &save); c; c = strtok_r(NULL, "/", &save)) {
+		assert_int_equal(n->ops->lookup(n, &task, c, &next), 0);
+		vnode_put(n);
+		n = next;
+	}
+	assert_int_equal(n->ops->open(n, &task, O_RDONLY, &f), 0);
+	f->path.node = n;
+	uio_host(&u, buf, 5);
+	assert_int_equal(f->ops->read(f, &task, &u, &pos), 5);
+	uio_host(&u, buf + 5, cap - 6);
+	assert_true(f->ops->read(f, &task, &u, &pos) >= 0);
+	buf[pos] = 0;
+	f->path.node = NULL;
+	file_put(f);
+	vnode_put(n);
+}
+
+static int name_emitted(struct dir_emit *d, const char *name, uint64_t ino, unsigned char type,
+			uint64_t next)
+{
+	(void)d, (void)ino, (void)type, (void)next;
+	if (!strcmp(name, "1") || !strcmp(name, "self") || !strcmp(name, "meminfo"))
+		(*(int *)(d + 1))++;
+	return 0;
+}
+
+static void test_proc(void **state)
+{
+	struct {
+		struct dir_emit d;
+		int found;
+	} count = {{name_emitted}, 0};
+	static char buf[16384];
+	char err[80];
+	struct file *f;
+	int64_t pos = 0;
+
+	(void)state;
+	assert_int_equal(procfs_type.mount(&kernel, NULL, &proc_root, err, sizeof(err)), 0);
+	proc_cat("1/status", buf, sizeof(buf));
+	assert_non_null(strstr(buf, "Name:\ta task\n"));
+	assert_non_null(strstr(buf, "State:\tR (running)\n"));
+	assert_non_null(strstr(buf, "\nThreads:\t1\n"));
+	proc_cat("1/task/1/stat", buf, sizeof(buf));
+	assert_int_equal(strncmp(buf, "1 (a task) R 0 ", 15), 0);
+	proc_cat("sys/kernel/hostname", buf, sizeof(buf));
+	assert_string_equal(buf, "shell\n");
+	proc_cat("1/limits", buf, sizeof(buf));
+	assert_non_null(strstr(buf, "Max open files"));
+	assert_int_equal(proc_root->ops->open(proc_root, &task, O_RDONLY, &f), 0);
+	f->path.node = proc_root;
+	assert_int_equal(f->ops->readdir(f, &task, &count.d, &pos), 0);
+	assert_int_equal(count.found, 3);
+	f->path.node = NULL;
+	file_put(f);
+	vnode_put(proc_root);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -440,6 +575,9 @@ int main(void)
 		cmocka_unit_test(test_ldisc_signals_flush),
 		cmocka_unit_test(test_ldisc_raw),
 		cmocka_unit_test(test_ldisc_flow_control),
+		cmocka_unit_test(test_pty_pair),
+		cmocka_unit_test(test_pty_master_sees_last_close),
+		cmocka_unit_test(test_proc),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
