@@ -21,8 +21,8 @@ struct kernel;
 
 struct kernel_mount {
 	const char *target; /* absolute path in the container */
-	const char *fstype; /* "host": the directory behind dirfd; "proc", "devpts", "tmpfs", "dev",
-			       "mqueue" */
+	const char *fstype; /* "host": the directory (or file) behind dirfd; "proc", "devpts",
+			       "tmpfs", "dev", "mqueue" */
 	int dirfd;	    /* "host" only; owned by the kernel after kernel_create() */
 	const char *source, *options; /* as /proc/mounts shows them; options parsed by the fs */
 	unsigned long flags;	      /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME ... */
@@ -73,6 +73,11 @@ int kernel_load_init(struct kernel *k, char *err, size_t errlen);
 int kernel_run(struct kernel *k);
 /* From any thread of the sandbox: deliver a signal from outside. pid 0: init; -1: every process. */
 int kernel_signal(struct kernel *k, pid_t pid, int sig);
+/*
+ * A signal the host's terminal raised (^C, a new window size): to the foreground group of the
+ * container's terminal. -ENOTTY or -ESRCH when there is none.
+ */
+int kernel_terminal_signal(struct kernel *k, int sig);
 /*
  * Start a further process (exec). Its wait status goes to done(status, arg) when it ended.
  * Returns its guest pid or -errno with a sentence.

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Control groups through their file systems: version 1, version 2, and hosts that have both. A
+ * container gets one directory in each hierarchy; the list is kept in its state.
+ */
+#ifndef NACRE_OCI_CGROUP_H
+#define NACRE_OCI_CGROUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "oci/config.h"
+#include "oci/error.h"
+#include "oci/state.h"
+
+/* Host threads of a sandbox that are no guest task: headroom above the container's pids limit. */
+#define OCI_CGROUP_PIDS_EXTRA 16
+
+struct oci_cgroup_mount {
+	char controllers[128]; /* "memory", "cpu,cpuacct", "name=systemd"; "" is version 2 */
+	char mountpoint[256];
+	char own[512]; /* this process's group in it, "/" at the top */
+};
+/* The hierarchies of this host; returns how many, at most cap, or -errno. */
+int oci_cgroup_mounts(struct oci_cgroup_mount *m, size_t cap);
+
+/*
+ * The path below a hierarchy's mount point: absolute `path` as it is; a relative one, or the
+ * container's id when there is none, below `own`. With `systemd`, path is "slice:prefix:name".
+ */
+int oci_cgroup_path(const char *path, const char *id, const char *own, bool systemd, char *out,
+		    size_t len, struct oci_error *err);
+/* cpu.weight (1 .. 10000) for cpu.shares (2 .. 262144). */
+unsigned long long oci_cgroup_weight(unsigned long long shares);
+
+/*
+ * Make the directories and note them in s. Hierarchies that cannot be written are left out when
+ * nothing was asked of them.
+ */
+int oci_cgroup_create(struct oci_state *s, const char *path, const struct oci_resources *res,
+		      struct oci_error *err);
+int oci_cgroup_limits(const struct oci_state *s, const struct oci_resources *res,
+		      struct oci_error *err);
+int oci_cgroup_attach(const struct oci_state *s, pid_t pid, struct oci_error *err);
+/* The directory that has the controller, v1 or v2; *v2 says which. NULL: none. */
+const char *oci_cgroup_dir(const struct oci_state *s, const char *controller, bool *v2);
+bool oci_cgroup_frozen(const struct oci_state *s);
+int oci_cgroup_freeze(const struct oci_state *s, bool freeze, struct oci_error *err);
+/* Processes in the container's groups; returns how many, at most cap stored. */
+size_t oci_cgroup_pids(const struct oci_state *s, pid_t *pids, size_t cap);
+/* Kill what is left in them. */
+void oci_cgroup_kill(const struct oci_state *s);
+/* Remove the directories; missing ones are fine. */
+int oci_cgroup_remove(const struct oci_state *s, struct oci_error *err);
+/* cpu, memory, pids, blkio members of `events --stats`. */
+struct buf;
+void oci_cgroup_stats(const struct oci_state *s, struct buf *b);
+
+/* Whole content of DIR/FILE without its last newline; -errno. */
+int oci_cgroup_read(const char *dir, const char *file, char *buf, size_t len);
+int oci_cgroup_write(const char *dir, const char *file, const char *value);
+
+#endif

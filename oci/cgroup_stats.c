@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A container's use of resources, in the shape of runc's `events --stats`. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "oci/buf.h"
+#include "oci/cgroup.h"
+
+static uint64_t number(const char *dir, const char *file)
+{
+	char text[64];
+
+	if (oci_cgroup_read(dir, file, text, sizeof(text)))
+		return 0;
+	return strcmp(text, "max") ? strtoull(text, NULL, 10) : UINT64_MAX;
+}
+
+/* The value after "key " at the start of a line. */
+static uint64_t field(const char *text, const char *key)
+{
+	size_t len = strlen(key);
+
+	for (const char *p = text; p; p = strchr(p, '\n'), p = p ? p + 1 : NULL)
+		if (!strncmp(p, key, len) && p[len] == ' ')
+			return strtoull(p + len + 1, NULL, 10);
+	return 0;
+}
+
+static void cpu_v1(const char *dir, const char *cpu_dir, struct buf *b)
+{
+	char text[4096], *save = NULL;
+	/* cpuacct.stat counts in USER_HZ, which is 100 on every supported host. */
+	const uint64_t tick = 10 * 1000 * 1000;
+
+	json_object(b, "usage");
+	json_uint(b, "total", number(dir, "cpuacct.usage"));
+	if (!oci_cgroup_read(dir, "cpuacct.usage_percpu", text, sizeof(text))) {
+		json_array(b, "percpu");
+		for (char *p = strtok_r(text, " ", &save); p; p = strtok_r(NULL, " ", &save))
+			json_uint(b, NULL, strtoull(p, NULL, 10));
+		json_end_array(b);
+	}
+	if (oci_cgroup_read(dir, "cpuacct.stat", text, sizeof(text)))
+		*text = '\0';
+	json_uint(b, "kernel", field(text, "system") * tick);
+	json_uint(b, "user", field(text, "user") * tick);
+	json_end_object(b);
+	json_object(b, "throttling");
+	if (cpu_dir && !oci_cgroup_read(cpu_dir, "cpu.stat", text, sizeof(text))) {
+		json_uint(b, "periods", field(text, "nr_periods"));
+		json_uint(b, "throttledPeriods", field(text, "nr_throttled"));
+		json_uint(b, "throttledTime", field(text, "throttled_time"));
+	}
+	json_end_object(b);
+}
+
+static void cpu_v2(const char *dir, struct buf *b)
+{
+	char text[4096];
+
+	if (oci_cgroup_read(dir, "cpu.stat", text, sizeof(text)))
+		*text = '\0';
+	json_object(b, "usage");
+	json_uint(b, "total", field(text, "usage_usec") * 1000);
+	json_uint(b, "kernel", field(text, "system_usec") * 1000);
+	json_uint(b, "user", field(text, "user_usec") * 1000);
+	json_end_object(b);
+	json_object(b, "throttling");
+	json_uint(b, "periods", field(text, "nr_periods"));
+	json_uint(b, "throttledPeriods", field(text, "nr_throttled"));
+	json_uint(b, "throttledTime", field(text, "throttled_usec") * 1000);
+	json_end_object(b);
+}
+
+static void raw_stat(const char *dir, struct buf *b)
+{
+	char text[8192], key[64];
+	uint64_t value;
+
+	json_object(b, "raw");
+	if (oci_cgroup_read(dir, "memory.stat", text, sizeof(text)))
+		*text = '\0';
+	for (char *p = text; p && *p; p = strchr(p, '\n'), p = p ? p + 1 : NULL)
+		if (sscanf(p, "%63s %" SCNu64, key, &value) == 2)
+			json_uint(b, key, value);
+	json_end_object(b);
+}
+
+static void memory_group(struct buf *b, const char *name, const char *dir, const char *prefix)
+{
+	char file[64];
+
+	json_object(b, name);
+	snprintf(file, sizeof(file), "%s.limit_in_bytes", prefix);
+	json_uint(b, "limit", number(dir, file));
+	snprintf(file, sizeof(file), "%s.usage_in_bytes", prefix);
+	json_uint(b, "usage", number(dir, file));
+	snprintf(file, sizeof(file), "%s.max_usage_in_bytes", prefix);
+	json_uint(b, "max", number(dir, file));
+	snprintf(file, sizeof(file), "%s.failcnt", prefix);
+	json_uint(b, "failcnt", number(dir, file));
+	json_end_object(b);
+}
+
+static void memory(const struct oci_state *s, struct buf *b)
+{
+	bool v2;
+	const char *dir = oci_cgroup_dir(s, "memory", &v2);
+
+	json_object(b, "memory");
+	if (dir && !v2) {
+		memory_group(b, "usage", dir, "memory");
+		memory_group(b, "swap", dir, "memory.memsw");
+		memory_group(b, "kernel", dir, "memory.kmem");
+		memory_group(b, "kernelTCP", dir, "memory.kmem.tcp");
+		raw_stat(dir, b);
+	} else if (dir) {
+		json_object(b, "usage");
+		json_uint(b, "limit", number(dir, "memory.max"));
+		json_uint(b, "usage", number(dir, "memory.current"));
+		json_uint(b, "max", number(dir, "memory.peak"));
+		json_uint(b, "failcnt", 0);
+		json_end_object(b);
+		json_object(b, "swap");
+		json_uint(b, "limit", number(dir, "memory.swap.max"));
+		json_uint(b, "usage", number(dir, "memory.swap.current"));
+		json_uint(b, "failcnt", 0);
+		json_end_object(b);
+		raw_stat(dir, b);
+	}
+	json_end_object(b);
+}
+
+static void blkio_list(struct buf *b, const char *name, const char *dir, const char *file)
+{
+	char text[8192], op[32];
+	unsigned major, minor;
+	uint64_t value;
+
+	if (oci_cgroup_read(dir, file, text, sizeof(text)))
+		return;
+	json_array(b, name);
+	for (char *p = text; p && *p; p = strchr(p, '\n'), p = p ? p + 1 : NULL) {
+		if (sscanf(p, "%u:%u %31s %" SCNu64, &major, &minor, op, &value) != 4)
+			continue;
+		json_object(b, NULL);
+		json_uint(b, "major", major);
+		json_uint(b, "minor", minor);
+		json_str(b, "op", op);
+		json_uint(b, "value", value);
+		json_end_object(b);
+	}
+	json_end_array(b);
+}
+
+void oci_cgroup_stats(const struct oci_state *s, struct buf *b)
+{
+	bool v2;
+	const char *acct = oci_cgroup_dir(s, "cpuacct", &v2), *dir;
+	bool pids_v2, blkio_v2;
+
+	json_object(b, "cpu");
+	dir = oci_cgroup_dir(s, "cpu", &v2);
+	if (acct)
+		cpu_v1(acct, dir, b);
+	else if (dir)
+		cpu_v2(dir, b);
+	json_end_object(b);
+	memory(s, b);
+	dir = oci_cgroup_dir(s, "pids", &pids_v2);
+	json_object(b, "pids");
+	if (dir) {
+		uint64_t max = number(dir, "pids.max");
+
+		json_uint(b, "current", number(dir, "pids.current"));
+		if (max != UINT64_MAX)
+			json_uint(b, "limit", max - OCI_CGROUP_PIDS_EXTRA);
+	}
+	json_end_object(b);
+	dir = oci_cgroup_dir(s, "blkio", &blkio_v2);
+	json_object(b, "blkio");
+	if (dir) {
+		blkio_list(b, "ioServiceBytesRecursive", dir,
+			   "blkio.throttle.io_service_bytes_recursive");
+		blkio_list(b, "ioServicedRecursive", dir, "blkio.throttle.io_serviced_recursive");
+	}
+	json_end_object(b);
+	json_object(b, "hugetlb");
+	json_end_object(b);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+
+#include "backends/loader.h"
+#include "oci/buf.h"
+#include "oci/caps.h"
+#include "oci/commands.h"
+#include "oci/mountopt.h"
+
+#define LIST(...) ((const char *const[]){__VA_ARGS__})
+
+static int backend(const struct backend_info *info, void *arg)
+{
+	struct buf *b = arg;
+
+	json_object(b, NULL);
+	json_str(b, "name", info->name);
+	json_str(b, "path", info->path);
+	json_bool(b, "usable", info->status == 0);
+	json_str(b, "summary", info->summary ? info->summary : "");
+	if (info->status)
+		json_str(b, "error", info->error ? info->error : "");
+	json_end_object(b);
+	return 0;
+}
+
+static void linux_features(struct buf *b)
+{
+	json_object(b, "linux");
+	json_strings(b, "namespaces",
+		     LIST("cgroup", "ipc", "mount", "network", "pid", "user", "uts"), 7);
+	json_array(b, "capabilities");
+	for (int c = 0; c < OCI_CAP_COUNT; c++)
+		json_str(b, NULL, oci_cap_name(c));
+	json_end_array(b);
+	json_object(b, "cgroup");
+	json_bool(b, "v1", true);
+	json_bool(b, "v2", true);
+	json_bool(b, "systemd", false);
+	json_bool(b, "systemdUser", false);
+	json_end_object(b);
+	json_object(b, "seccomp");
+	json_bool(b, "enabled", false);
+	json_end_object(b);
+	json_object(b, "apparmor");
+	json_bool(b, "enabled", false);
+	json_end_object(b);
+	json_object(b, "selinux");
+	json_bool(b, "enabled", false);
+	json_end_object(b);
+	json_end_object(b);
+}
+
+static int features(const struct cli *c, int *status, struct oci_error *err)
+{
+	cleanup_buf struct buf b = {.indent = "    "};
+	const char *names[128];
+	size_t n = oci_mount_option_names(names, 128);
+
+	(void)c;
+	(void)status;
+	json_object(&b, NULL);
+	json_str(&b, "ociVersionMin", "1.0.0");
+	json_str(&b, "ociVersionMax", OCI_SPEC_VERSION);
+	json_strings(&b, "hooks",
+		     LIST("prestart", "createRuntime", "createContainer", "poststart", "poststop"), 5);
+	json_strings(&b, "mountOptions", names, n);
+	linux_features(&b);
+	json_object(&b, "annotations");
+	json_str(&b, "org.opencontainers.runc.checkpoint.enabled", "false");
+	json_end_object(&b);
+	json_object(&b, "nacre");
+	json_array(&b, "backends");
+	backend_list(NULL, backend, &b);
+	json_end_array(&b);
+	json_end_object(&b);
+	json_end_object(&b);
+	if (!buf_ok(&b))
+		return oci_fail_errno(err, ENOMEM, "features");
+	puts(b.s);
+	return 0;
+}
+
+const struct cli_command cmd_features = {
+	.name = "features",
+	.usage = "print what this nacre supports, as JSON",
+	.args = "",
+	.description = "Prints the features document of the OCI runtime specification, with the backends\n"
+		       "that were found and whether they can be used on this host.",
+	.min_args = 0,
+	.max_args = 0,
+	.run = features,
+};

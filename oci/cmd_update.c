@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "oci/cgroup.h"
+#include "oci/cleanup.h"
+#include "oci/commands.h"
+#include "oci/json.h"
+#include "oci/log.h"
+
+/* "512m", "1g", "-1", plain bytes (docker's units). */
+static int bytes(const char *name, const char *s, bool *has, int64_t *out, struct oci_error *err)
+{
+	static const char units[] = "bkmgtp";
+	const char *u;
+	char *end;
+	long long n;
+	int shift = 0;
+
+	if (!s)
+		return 0;
+	errno = 0;
+	n = strtoll(s, &end, 10);
+	if (*end && end[1] == '\0' && (u = strchr(units, *end | 0x20)))
+		shift = (int)(u - units) * 10, end++;
+	if (errno || *end || end == s || n < -1 || n > INT64_MAX >> shift)
+		return oci_fail(err, EINVAL, "invalid value for %s: %s", name, s);
+	*out = n < 0 ? -1 : n << shift;
+	*has = true;
+	return 0;
+}
+
+static int number(const char *name, const char *s, bool *has, int64_t *out, struct oci_error *err)
+{
+	char *end;
+	long long n;
+
+	if (!s)
+		return 0;
+	errno = 0;
+	n = strtoll(s, &end, 10);
+	if (errno || *end || end == s)
+		return oci_fail(err, EINVAL, "invalid value for %s: %s", name, s);
+	*has = n != 0;
+	*out = n;
+	return 0;
+}
+
+static int from_flags(const struct cli *c, struct oci_resources *res, struct oci_error *err)
+{
+	int64_t shares = 0, period = 0, rt_period = 0, weight = 0;
+	int r;
+
+	if ((r = bytes("memory", cli_string(c, "memory"), &res->has_memory, &res->memory, err)) ||
+	    (r = bytes("memory-swap", cli_string(c, "memory-swap"), &res->has_memory_swap,
+		       &res->memory_swap, err)) ||
+	    (r = bytes("memory-reservation", cli_string(c, "memory-reservation"),
+		       &res->has_memory_reservation, &res->memory_reservation, err)) ||
+	    (r = number("cpu-share", cli_string(c, "cpu-share"), &res->has_shares, &shares, err)) ||
+	    (r = number("cpu-period", cli_string(c, "cpu-period"), &res->has_period, &period, err)) ||
+	    (r = number("cpu-quota", cli_string(c, "cpu-quota"), &res->has_quota, &res->quota, err)) ||
+	    (r = number("cpu-rt-period", cli_string(c, "cpu-rt-period"), &res->has_rt_period,
+			&rt_period, err)) ||
+	    (r = number("cpu-rt-runtime", cli_string(c, "cpu-rt-runtime"), &res->has_rt_runtime,
+			&res->rt_runtime, err)) ||
+	    (r = number("pids-limit", cli_string(c, "pids-limit"), &res->has_pids, &res->pids, err)) ||
+	    (r = number("blkio-weight", cli_string(c, "blkio-weight"), &res->has_blkio_weight, &weight,
+			err)))
+		return r;
+	if (shares < 0 || period < 0 || rt_period < 0 || weight < 0)
+		return oci_fail(err, EINVAL, "shares, periods and weights must not be negative");
+	res->shares = (uint64_t)shares;
+	res->period = (uint64_t)period;
+	res->rt_period = (uint64_t)rt_period;
+	res->blkio_weight = (uint64_t)weight;
+	res->cpus = cli_string(c, "cpuset-cpus");
+	res->mems = cli_string(c, "cpuset-mems");
+	if (cli_string(c, "l3-cache-schema") || cli_string(c, "mem-bw-schema"))
+		log_warning("Intel RDT settings are not applied");
+	return 0;
+}
+
+static int from_file(const char *path, struct oci_arena **arena, yajl_val *tree,
+		     struct oci_resources *res, struct oci_error *err)
+{
+	const char *name = strcmp(path, "-") ? path : "standard input";
+	cleanup_free char *text = NULL;
+	size_t len;
+	int r = json_read_file(AT_FDCWD, path, JSON_MAX_SIZE, &text, &len, err);
+
+	if (r)
+		return r;
+	*tree = json_parse(text, len, name, err);
+	return *tree ? oci_resources_parse(arena, *tree, name, "", res, err) : -EINVAL;
+}
+
+static int update(const struct cli *c, int *exit_status, struct oci_error *err)
+{
+	const char *file = cli_string(c, "resources");
+	struct oci_resources res = {0};
+	struct oci_arena *arena = NULL;
+	yajl_val tree = NULL;
+	struct container box;
+	enum oci_status now;
+	int r = container_open(&c->global, c->args[0], &box, &now, err);
+
+	(void)exit_status;
+	if (r)
+		return r;
+	if (now == OCI_STOPPED)
+		r = oci_fail(err, ESRCH, "container not running");
+	else
+		r = file ? from_file(file, &arena, &tree, &res, err) : from_flags(c, &res, err);
+	if (!r)
+		r = oci_cgroup_limits(&box.state, &res, err);
+	oci_arena_free(&arena);
+	if (tree)
+		yajl_tree_free(tree);
+	container_free(&box);
+	return r;
+}
+
+static const struct cli_option options[] = {
+	{"resources", "r", CLI_STRING,
+	 "file with linux.resources of config.json, '-' for standard input; other options are ignored",
+	 NULL},
+	{"blkio-weight", NULL, CLI_STRING, "weight of block I/O, 10 to 1000", NULL},
+	{"cpu-period", NULL, CLI_STRING, "CFS period in microseconds", NULL},
+	{"cpu-quota", NULL, CLI_STRING, "CPU time in a period, in microseconds", NULL},
+	{"cpu-share", NULL, CLI_STRING, "weight against other containers", NULL},
+	{"cpu-rt-period", NULL, CLI_STRING, "realtime period in microseconds", NULL},
+	{"cpu-rt-runtime", NULL, CLI_STRING, "realtime CPU time in a period, in microseconds", NULL},
+	{"cpuset-cpus", NULL, CLI_STRING, "CPUs to use", NULL},
+	{"cpuset-mems", NULL, CLI_STRING, "memory nodes to use", NULL},
+	{"memory", NULL, CLI_STRING, "memory limit in bytes", NULL},
+	{"memory-reservation", NULL, CLI_STRING, "memory reservation in bytes", NULL},
+	{"memory-swap", NULL, CLI_STRING, "limit of memory and swap together, -1: none", NULL},
+	{"pids-limit", NULL, CLI_STRING, "most processes and threads", NULL},
+	{"l3-cache-schema", NULL, CLI_STRING, "taken with a warning: not applied", NULL},
+	{"mem-bw-schema", NULL, CLI_STRING, "taken with a warning: not applied", NULL},
+	{0},
+};
+
+const struct cli_command cmd_update = {
+	.name = "update",
+	.usage = "change a container's limits",
+	.args = "<container-id>",
+	.description = "Changes limits of the container's control groups; what is not given stays.",
+	.min_args = 1,
+	.max_args = 1,
+	.options = options,
+	.run = update,
+};

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The linux object of config.json. */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+
+#include "oci/config.h"
+#include "oci/json.h"
+#include "oci/log.h"
+
+#define FILE_NAME "config.json"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+static const struct {
+	const char *name;
+	unsigned long flag;
+} namespaces[OCI_NS_COUNT] = {
+	[OCI_NS_PID] = {"pid", CLONE_NEWPID},	 [OCI_NS_NETWORK] = {"network", CLONE_NEWNET},
+	[OCI_NS_MOUNT] = {"mount", CLONE_NEWNS}, [OCI_NS_IPC] = {"ipc", CLONE_NEWIPC},
+	[OCI_NS_UTS] = {"uts", CLONE_NEWUTS},	 [OCI_NS_USER] = {"user", CLONE_NEWUSER},
+	[OCI_NS_CGROUP] = {"cgroup", CLONE_NEWCGROUP},
+	[OCI_NS_TIME] = {"time", CLONE_NEWTIME},
+};
+
+const char *oci_ns_name(enum oci_ns ns)
+{
+	return namespaces[ns].name;
+}
+
+unsigned long oci_ns_flag(enum oci_ns ns)
+{
+	return namespaces[ns].flag;
+}
+
+static int parse_namespace(struct oci_config *cfg, yajl_val v, size_t i, struct oci_error *err)
+{
+	struct json_in in = {FILE_NAME, err};
+	const char *type = NULL, *file = NULL;
+	char path[64];
+	int r, ns = 0;
+
+	snprintf(path, sizeof(path), "linux.namespaces[%zu]", i);
+	if (!YAJL_IS_OBJECT(v))
+		return oci_fail(err, EINVAL, FILE_NAME ": %s must be an object", path);
+	if ((r = json_in_string(&in, v, path, "type", &type)) ||
+	    (r = json_in_string(&in, v, path, "path", &file)))
+		return r;
+	while (ns < OCI_NS_COUNT && (!type || strcmp(namespaces[ns].name, type)))
+		ns++;
+	if (ns == OCI_NS_COUNT)
+		return oci_fail(err, EINVAL, FILE_NAME ": %s.type: namespace \"%s\" does not exist", path,
+				type ? type : "");
+	if (cfg->ns[ns].present)
+		return oci_fail(err, EINVAL, FILE_NAME ": %s.type: duplicated namespace \"%s\"", path,
+				type);
+	if (ns == OCI_NS_TIME)
+		log_warning(FILE_NAME ": %s (time) is not applied", path);
+	cfg->ns[ns].present = true;
+	cfg->ns[ns].path = file && *file ? file : NULL;
+	return 0;
+}
+
+static int parse_namespaces(struct oci_config *cfg, yajl_val lx, struct oci_error *err)
+{
+	struct json_in in = {FILE_NAME, err};
+	yajl_val list;
+	int r = json_in_array(&in, lx, "linux", "namespaces", 32, &list);
+
+	for (size_t i = 0; list && i < list->u.array.len && !r; i++)
+		r = parse_namespace(cfg, list->u.array.values[i], i, err);
+	return r;
+}
+
+static int parse_idmap(struct oci_config *cfg, yajl_val lx, const char *key,
+		       const struct oci_idmap **out, size_t *n, struct oci_error *err)
+{
+	struct json_in in = {FILE_NAME, err};
+	struct oci_idmap *maps;
+	yajl_val list;
+	/* user_namespaces(7): at most 340 lines. */
+	int r = json_in_array(&in, lx, "linux", key, 340, &list);
+
+	if (r || !list)
+		return r;
+	maps = oci_arena_alloc(&cfg->arena, list->u.array.len + 1, sizeof(*maps));
+	if (!maps)
+		return oci_fail_errno(err, ENOMEM, FILE_NAME);
+	for (size_t i = 0; i < list->u.array.len; i++) {
+		yajl_val v = list->u.array.values[i];
+		int64_t c = 0, h = 0, s = 0;
+		char path[64];
+
+		snprintf(path, sizeof(path), "linux.%s[%zu]", key, i);
+		if (!YAJL_IS_OBJECT(v))
+			return oci_fail(err, EINVAL, FILE_NAME ": %s must be an object", path);
+		if ((r = json_in_int(&in, v, path, "containerID", 0, UINT32_MAX - 1, &c)) ||
+		    (r = json_in_int(&in, v, path, "hostID", 0, UINT32_MAX - 1, &h)) ||
+		    (r = json_in_int(&in, v, path, "size", 0, UINT32_MAX, &s)))
+			return r;
+		if (s < 1)
+			return oci_fail(err, EINVAL, FILE_NAME ": %s.size must be at least 1", path);
+		maps[i] = (struct oci_idmap){(uint32_t)c, (uint32_t)h, (uint32_t)s};
+	}
+	*out = maps;
+	*n = list->u.array.len;
+	return 0;
+}
+
+static int parse_propagation(struct oci_config *cfg, yajl_val lx, struct oci_error *err)
+{
+	static const struct {
+		const char *name;
+		unsigned long flags;
+	} modes[] = {
+		{"shared", MS_SHARED},	 {"rshared", MS_SHARED | MS_REC},
+		{"slave", MS_SLAVE},	 {"rslave", MS_SLAVE | MS_REC},
+		{"private", MS_PRIVATE}, {"rprivate", MS_PRIVATE | MS_REC},
+		{"unbindable", MS_UNBINDABLE}, {"runbindable", MS_UNBINDABLE | MS_REC},
+	};
+	struct json_in in = {FILE_NAME, err};
+	const char *s = NULL;
+	int r = json_in_string(&in, lx, "linux", "rootfsPropagation", &s);
+
+	if (r || !s || !*s)
+		return r;
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (!strcmp(modes[i].name, s)) {
+			cfg->rootfs_propagation = modes[i].flags;
+			return 0;
+		}
+	return oci_fail(err, EINVAL, FILE_NAME ": linux.rootfsPropagation: unknown mode \"%s\"", s);
+}
+
+static int check_paths(const char *key, const char *const *list, size_t n, struct oci_error *err)
+{
+	for (size_t i = 0; i < n; i++)
+		if (list[i][0] != '/')
+			return oci_fail(err, EINVAL,
+					FILE_NAME ": linux.%s[%zu] must be an absolute path", key, i);
+	return 0;
+}
+
+static void warn_unapplied(yajl_val lx)
+{
+	static const struct {
+		const char *key, *why;
+	} keys[] = {
+		{"seccomp", "not enforced yet"},
+		{"intelRdt", "not applied"},
+		{"mountLabel", "not applied"},
+		{"personality", "not applied"},
+		{"timeOffsets", "not applied"},
+		{"memoryPolicy", "not applied"},
+		{"netDevices", "not applied"},
+		{"devices", "not applied: containers have the default devices only"},
+	};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		yajl_val v = json_get(lx, keys[i].key);
+
+		if (!v || (YAJL_IS_STRING(v) && !*v->u.string) ||
+		    (YAJL_IS_ARRAY(v) && !v->u.array.len) || (YAJL_IS_OBJECT(v) && !v->u.object.len))
+			continue;
+		log_warning("linux.%s is %s", keys[i].key, keys[i].why);
+	}
+}
+
+int oci_config_linux(struct oci_config *cfg, yajl_val lx, struct oci_error *err)
+{
+	struct json_in in = {FILE_NAME, err};
+	yajl_val res;
+	int r;
+
+	if ((r = parse_namespaces(cfg, lx, err)) ||
+	    (r = parse_idmap(cfg, lx, "uidMappings", &cfg->uid_map, &cfg->nuid_map, err)) ||
+	    (r = parse_idmap(cfg, lx, "gidMappings", &cfg->gid_map, &cfg->ngid_map, err)) ||
+	    (r = json_in_string(&in, lx, "linux", "cgroupsPath", &cfg->cgroups_path)) ||
+	    (r = parse_propagation(cfg, lx, err)) ||
+	    (r = oci_config_pairs(&cfg->arena, lx, FILE_NAME, "linux", "sysctl", &cfg->sysctl,
+				  &cfg->nsysctl, err)) ||
+	    (r = oci_config_strings(&cfg->arena, lx, FILE_NAME, "linux", "maskedPaths",
+				    (char ***)&cfg->masked_paths, &cfg->nmasked, err)) ||
+	    (r = oci_config_strings(&cfg->arena, lx, FILE_NAME, "linux", "readonlyPaths",
+				    (char ***)&cfg->readonly_paths, &cfg->nreadonly, err)) ||
+	    (r = check_paths("maskedPaths", cfg->masked_paths, cfg->nmasked, err)) ||
+	    (r = check_paths("readonlyPaths", cfg->readonly_paths, cfg->nreadonly, err)) ||
+	    (r = json_in_object(&in, lx, "linux", "resources", &res)))
+		return r;
+	if (res && (r = oci_resources_parse(&cfg->arena, res, FILE_NAME, "linux.resources",
+					    &cfg->resources, err)))
+		return r;
+	if (cfg->ns[OCI_NS_USER].present && !cfg->ns[OCI_NS_USER].path &&
+	    (!cfg->nuid_map || !cfg->ngid_map))
+		return oci_fail(err, EINVAL,
+				FILE_NAME ": linux.%s must be given with a new user namespace",
+				cfg->nuid_map ? "gidMappings" : "uidMappings");
+	if (!cfg->ns[OCI_NS_USER].present && (cfg->nuid_map || cfg->ngid_map))
+		return oci_fail(err, EINVAL,
+				FILE_NAME ": linux.%s needs a user namespace in linux.namespaces",
+				cfg->nuid_map ? "uidMappings" : "gidMappings");
+	warn_unapplied(lx);
+	return 0;
+}

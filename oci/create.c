@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The creator's side of a container's birth. */
+#include "oci/create.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "oci/buf.h"
+#include "oci/cgroup.h"
+#include "oci/cleanup.h"
+#include "oci/config.h"
+#include "oci/console.h"
+#include "oci/control.h"
+#include "oci/hooks.h"
+#include "oci/json.h"
+#include "oci/log.h"
+#include "oci/sandbox.h"
+
+struct birth {
+	const struct oci_global *g;
+	const struct container_options *o;
+	struct container *c;
+	struct oci_config cfg;
+	struct console console;
+	int bundle_fd, sync, child_sync, listener, log_fd;
+	pid_t pid;
+	bool joined[OCI_NS_COUNT];
+};
+
+static int check_options(struct birth *b, struct oci_error *err)
+{
+	const struct container_options *o = b->o;
+	bool terminal = b->cfg.process.terminal;
+
+	if (terminal && o->detach && !o->console_socket)
+		return oci_fail(err, EINVAL,
+				"cannot allocate tty if runc will detach without setting console socket");
+	if ((!terminal || !o->detach) && o->console_socket)
+		return oci_fail(err, EINVAL,
+				"cannot use console socket if runc will not detach or allocate tty");
+	for (int fd = 3; fd < 3 + o->preserve_fds; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			return oci_fail(err, EBADF, "unable to set the file descriptor %d: it is not open",
+					fd);
+	for (size_t i = 0; i < b->cfg.hooks[OCI_HOOK_START_CONTAINER].n; i++)
+		return oci_fail(err, ENOTSUP,
+				"config.json: hooks.startContainer: hooks inside the container are not supported");
+	if (b->g->systemd_cgroup && access("/run/systemd/system", F_OK))
+		return oci_fail(err, ENOTSUP,
+				"systemd cgroup flag passed, but systemd support for managing cgroups is not "
+				"available");
+	return 0;
+}
+
+static char *now_text(void)
+{
+	struct timespec ts;
+	struct tm tm;
+	char day[32], *out = NULL;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	gmtime_r(&ts.tv_sec, &tm);
+	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
+	if (asprintf(&out, "%s.%09ldZ", day, ts.tv_nsec) < 0)
+		return NULL;
+	return out;
+}
+
+static int load_bundle(struct birth *b, struct oci_error *err)
+{
+	struct oci_state *s = &b->c->state;
+	cleanup_free char *rootfs = NULL;
+	struct stat st;
+	int r;
+
+	b->bundle_fd = open(b->o->bundle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (b->bundle_fd < 0)
+		return oci_fail_errno(err, errno, "chdir %s", b->o->bundle);
+	r = oci_config_load(b->bundle_fd, &b->cfg, err);
+	if (!r)
+		r = check_options(b, err);
+	if (r)
+		return r;
+	s->bundle = realpath(b->o->bundle, NULL);
+	if (!s->bundle)
+		return oci_fail_errno(err, errno, "%s", b->o->bundle);
+	if (b->cfg.rootfs[0] == '/')
+		rootfs = strdup(b->cfg.rootfs);
+	else if (asprintf(&rootfs, "%s/%s", s->bundle, b->cfg.rootfs) < 0)
+		rootfs = NULL;
+	s->rootfs = rootfs ? realpath(rootfs, NULL) : NULL;
+	if (!s->rootfs)
+		return oci_fail_errno(err, errno, "invalid rootfs: config.json: root.path: %s", rootfs);
+	if (stat(s->rootfs, &st) || !S_ISDIR(st.st_mode))
+		return oci_fail_errno(err, ENOTDIR, "invalid rootfs: config.json: root.path: %s", rootfs);
+	return 0;
+}
+
+static int fill_state(struct birth *b, struct oci_error *err)
+{
+	struct oci_state *s = &b->c->state;
+
+	s->id = strdup(b->o->id);
+	s->created = now_text();
+	s->oci_version = strdup(b->cfg.oci_version);
+	s->systemd_cgroup = b->g->systemd_cgroup;
+	s->annotations = calloc(b->cfg.nannotations + 1, sizeof(*s->annotations));
+	if (!s->id || !s->created || !s->oci_version || !s->annotations)
+		return oci_fail_errno(err, ENOMEM, "container state");
+	for (size_t i = 0; i < b->cfg.nannotations; i++) {
+		s->annotations[i].key = strdup(b->cfg.annotations[i].key);
+		s->annotations[i].value = strdup(b->cfg.annotations[i].value);
+		s->nannotations = i + 1;
+		if (!s->annotations[i].key || !s->annotations[i].value)
+			return oci_fail_errno(err, ENOMEM, "container state");
+	}
+	return 0;
+}
+
+static int save_config(struct birth *b, struct oci_error *err)
+{
+	cleanup_free char *text = NULL;
+	size_t len;
+	int r = json_read_file(b->bundle_fd, "config.json", JSON_MAX_SIZE, &text, &len, err);
+
+	return r ? r : oci_state_copy_file(b->c->dir, "config.json", text, len, err);
+}
+
+/* LISTEN_FDS of our caller are the container's, in front of --preserve-fds. */
+static int inherited_fds(struct birth *b)
+{
+	const char *listen = getenv("LISTEN_FDS");
+	static char fds[64];
+	int n = listen ? atoi(listen) : 0;
+
+	if (n <= 0 || n > 1024)
+		return b->o->preserve_fds;
+	snprintf(fds, sizeof(fds), "LISTEN_FDS=%d", n);
+	oci_env_default(&b->cfg.arena, &b->cfg.process.env, fds);
+	oci_env_default(&b->cfg.arena, &b->cfg.process.env, "LISTEN_PID=1");
+	return b->o->preserve_fds + n;
+}
+
+/* Where strace, debug output and crash reports go; -1: nowhere. */
+static int open_log(struct birth *b, struct oci_error *err)
+{
+	const char *strace = b->g->strace;
+
+	b->log_fd = -1;
+	if (strace && *strace) {
+		b->log_fd = open(strace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+		if (b->log_fd < 0)
+			return oci_fail_errno(err, errno, "--strace %s", strace);
+	} else if (log_is_file()) {
+		b->log_fd = log_fd();
+	} else if (strace || b->g->debug || !b->o->detach) {
+		/* A detached container must not hold its creator's standard error open. */
+		b->log_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3 + b->o->preserve_fds);
+	}
+	return 0;
+}
+
+static void sandbox_child(struct birth *b, const char *state_json) __attribute__((noreturn));
+static void sandbox_child(struct birth *b, const char *state_json)
+{
+	struct sandbox s = {
+		.cfg = &b->cfg,
+		.id = b->o->id,
+		.rootfs = b->c->state.rootfs,
+		.bundle = b->c->state.bundle,
+		.state_json = state_json,
+		.backend = b->g->backend,
+		.backend_dir = NULL,
+		.max_vcpus = b->g->max_vcpus,
+		.strace = b->g->strace != NULL,
+		.debug = b->g->debug,
+		.no_pivot = b->o->no_pivot,
+		.new_keyring = !b->o->no_new_keyring,
+		.preserve_fds = inherited_fds(b),
+		.bundle_fd = b->bundle_fd,
+		.sync = b->child_sync,
+		.listener = b->listener,
+		.log_fd = b->log_fd,
+		.slave = b->console.slave,
+		.owner = geteuid(),
+	};
+
+	memcpy(s.joined, b->joined, sizeof(s.joined));
+	close(b->sync);
+	sandbox_main(&s);
+}
+
+/* Enter a namespace by path for the clone's sake; *saved brings us back. */
+static int visit(struct birth *b, enum oci_ns ns, int *saved, struct oci_error *err)
+{
+	const char *path = b->cfg.ns[ns].path;
+	char self[64];
+
+	*saved = -1;
+	/* Belonging to another user namespace, they can be entered only from inside it. */
+	if (!path || (b->cfg.ns[OCI_NS_USER].path && ns != OCI_NS_PID))
+		return 0;
+	snprintf(self, sizeof(self), "/proc/self/ns/%s", ns == OCI_NS_NETWORK ? "net" : oci_ns_name(ns));
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC), back = open(self, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || back < 0 || setns(fd, (int)oci_ns_flag(ns)))
+		return oci_fail_errno(err, errno, "config.json: linux.namespaces: cannot join %s", path);
+	*saved = steal_fd(&back);
+	b->joined[ns] = true;
+	return 0;
+}
+
+static int clone_sandbox(struct birth *b, const char *state_json, struct oci_error *err)
+{
+	static const enum oci_ns visited[] = {OCI_NS_PID, OCI_NS_NETWORK, OCI_NS_IPC, OCI_NS_UTS};
+	int saved[4] = {-1, -1, -1, -1}, r = 0;
+	unsigned long flags = SIGCHLD;
+
+	for (int n = 0; n < OCI_NS_COUNT; n++) {
+		bool later = n == OCI_NS_CGROUP || n == OCI_NS_TIME ||
+			     (b->cfg.ns[OCI_NS_USER].path && n != OCI_NS_PID);
+
+		if (b->cfg.ns[n].present && !b->cfg.ns[n].path && !later)
+			flags |= oci_ns_flag((enum oci_ns)n);
+	}
+	for (int i = 0; i < 4 && !r; i++)
+		r = visit(b, visited[i], &saved[i], err);
+	fflush(NULL);
+	if (!r) {
+		b->pid = (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, NULL);
+		if (b->pid < 0)
+			r = oci_fail_errno(err, errno, "cannot make the sandbox process");
+		else if (!b->pid)
+			sandbox_child(b, state_json);
+	}
+	for (int i = 0; i < 4; i++) {
+		if (saved[i] < 0)
+			continue;
+		if (setns(saved[i], (int)oci_ns_flag(visited[i])) && !r)
+			r = oci_fail_errno(err, errno, "cannot return to the namespace");
+		close(saved[i]);
+	}
+	return r;
+}
+
+static int write_proc(pid_t pid, const char *file, const char *text)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
+}
+
+/* newuidmap(1) may map what an unprivileged user may not. */
+static int map_by_helper(const char *helper, pid_t pid, const struct oci_idmap *m, size_t n)
+{
+	char **argv = calloc(n * 3 + 3, sizeof(*argv));
+	int status = 0;
+	size_t k = 0;
+	pid_t child;
+
+	if (!argv)
+		return -ENOMEM;
+	argv[k++] = (char *)helper;
+	if (asprintf(&argv[k++], "%d", (int)pid) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		if (asprintf(&argv[k++], "%u", m[i].container) < 0 ||
+		    asprintf(&argv[k++], "%u", m[i].host) < 0 ||
+		    asprintf(&argv[k++], "%u", m[i].size) < 0)
+			return -ENOMEM;
+	child = fork();
+	if (!child) {
+		execvp(helper, argv);
+		_exit(127);
+	}
+	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	for (size_t i = 1; i < k; i++)
+		free(argv[i]);
+	free(argv);
+	return child > 0 && WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EPERM;
+}
+
+static int write_map(pid_t pid, const char *file, const char *helper, const struct oci_idmap *m,
+		     size_t n, struct oci_error *err)
+{
+	cleanup_buf struct buf b = {0};
+	int r;
+
+	for (size_t i = 0; i < n; i++)
+		buf_printf(&b, "%u %u %u\n", m[i].container, m[i].host, m[i].size);
+	if (!buf_ok(&b))
+		return oci_fail_errno(err, ENOMEM, "%s", file);
+	r = write_proc(pid, file, b.s);
+	if (r && geteuid())
+		r = map_by_helper(helper, pid, m, n);
+	return r ? oci_fail_errno(err, -r, "cannot write %s of the sandbox", file) : 0;
+}
+
+static int write_maps(struct birth *b, struct oci_error *err)
+{
+	const struct oci_config *c = &b->cfg;
+	int r;
+
+	if (!c->ns[OCI_NS_USER].present || c->ns[OCI_NS_USER].path)
+		return 0;
+	/* Without privilege a group map may be written only when setgroups is given up. */
+	if (geteuid() && c->ngid_map == 1 && c->gid_map[0].size == 1)
+		write_proc(b->pid, "setgroups", "deny");
+	r = write_map(b->pid, "uid_map", "newuidmap", c->uid_map, c->nuid_map, err);
+	return r ? r : write_map(b->pid, "gid_map", "newgidmap", c->gid_map, c->ngid_map, err);
+}
+
+static int adjust_oom(struct birth *b, struct oci_error *err)
+{
+	char text[16];
+	int r;
+
+	if (!b->cfg.process.has_oom_score_adj)
+		return 0;
+	snprintf(text, sizeof(text), "%d", b->cfg.process.oom_score_adj);
+	r = write_proc(b->pid, "oom_score_adj", text);
+	if (r == -EACCES && geteuid()) {
+		log_warning("config.json: process.oomScoreAdj is not applied: permission denied");
+		return 0;
+	}
+	return r ? oci_fail_errno(err, -r, "config.json: process.oomScoreAdj") : 0;
+}
+
+/* Lead the clone to the point where it waits for start. */
+static int raise_sandbox(struct birth *b, const char *state_json, struct oci_error *err)
+{
+	struct oci_state *s = &b->c->state;
+	cleanup_buf struct buf creating = {0};
+	int r;
+
+	close(b->child_sync);
+	b->child_sync = -1;
+	s->pid = b->pid;
+	s->pid_start = oci_pid_start_time(b->pid);
+	/* On disk before anything can go wrong: delete --force finds the process. */
+	if ((r = oci_state_save(b->c->dir, s, err)) || (r = write_maps(b, err)) ||
+	    (r = oci_cgroup_attach(s, b->pid, err)) || (r = adjust_oom(b, err)))
+		return r;
+	sync_send(b->sync, SYNC_GO, NULL);
+	if ((r = sync_expect(b->sync, SYNC_HOOKS, err)))
+		return r;
+	oci_state_json(&creating, s, OCI_CREATING, false);
+	state_json = buf_ok(&creating) ? creating.s : state_json;
+	if ((r = oci_hooks_run(&b->cfg, OCI_HOOK_PRESTART, state_json, s->bundle, err)) ||
+	    (r = oci_hooks_run(&b->cfg, OCI_HOOK_CREATE_RUNTIME, state_json, s->bundle, err)))
+		return r;
+	sync_send(b->sync, SYNC_GO, NULL);
+	return sync_expect(b->sync, SYNC_READY, err);
+}
+
+static int give_console(struct birth *b, struct oci_error *err)
+{
+	int r;
+
+	if (!b->cfg.process.terminal)
+		return 0;
+	close(b->console.slave);
+	b->console.slave = -1;
+	if (!b->o->console_socket) {
+		b->c->master = steal_fd(&b->console.master);
+		return 0;
+	}
+	r = console_send(&b->console, b->o->console_socket, err);
+	close(b->console.master);
+	b->console.master = -1;
+	return r;
+}
+
+static int open_console(struct birth *b, struct oci_error *err)
+{
+	const struct oci_process *p = &b->cfg.process;
+	uid_t uid = p->uid;
+	int r;
+
+	if (!p->terminal)
+		return 0;
+	r = console_open(&b->console, p->console_height, p->console_width, err);
+	if (r)
+		return r;
+	for (size_t i = 0; i < b->cfg.nuid_map; i++)
+		if (p->uid - b->cfg.uid_map[i].container < b->cfg.uid_map[i].size)
+			uid = b->cfg.uid_map[i].host + (p->uid - b->cfg.uid_map[i].container);
+	if (fchown(b->console.slave, uid, (gid_t)-1) && geteuid() == 0)
+		return oci_fail_errno(err, errno, "cannot give %s to the container's user",
+				      b->console.name);
+	return 0;
+}
+
+static int give_birth(struct birth *b, struct oci_error *err)
+{
+	struct oci_state *s = &b->c->state;
+	cleanup_buf struct buf json = {0};
+	int pair[2], r;
+
+	if ((r = save_config(b, err)) || (r = fill_state(b, err)) || (r = open_console(b, err)) ||
+	    (r = open_log(b, err)) ||
+	    (r = oci_cgroup_create(s, b->cfg.cgroups_path, &b->cfg.resources, err)) ||
+	    (r = oci_state_save(b->c->dir, s, err)) ||
+	    (r = oci_cgroup_limits(s, &b->cfg.resources, err)))
+		return r;
+	b->listener = control_listen(b->c->dir, err);
+	if (b->listener < 0)
+		return b->listener;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return oci_fail_errno(err, errno, "socketpair");
+	b->sync = pair[0];
+	b->child_sync = pair[1];
+	oci_state_json(&json, s, OCI_CREATING, false);
+	if (!buf_ok(&json))
+		return oci_fail_errno(err, ENOMEM, "container state");
+	if ((r = clone_sandbox(b, json.s, err)) || (r = raise_sandbox(b, json.s, err)) ||
+	    (r = give_console(b, err)) || (r = oci_state_save(b->c->dir, s, err)))
+		return r;
+	return b->o->pid_file ? container_write_pid_file(b->o->pid_file, s->pid, err) : 0;
+}
+
+/* A create that failed leaves nothing: process, groups, directory. */
+static void undo(struct birth *b)
+{
+	struct oci_error ignored;
+
+	if (b->pid > 0) {
+		kill(b->pid, SIGKILL);
+		while (waitpid(b->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	oci_cgroup_remove(&b->c->state, &ignored);
+	oci_state_dir_remove(b->g->root, b->o->id, &ignored);
+}
+
+static void close_all(struct birth *b)
+{
+	int *fds[] = {&b->bundle_fd, &b->sync, &b->child_sync, &b->listener, &b->console.master,
+		      &b->console.slave};
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+	if (b->log_fd >= 0 && b->log_fd != log_fd())
+		close(b->log_fd);
+	oci_config_free(&b->cfg);
+}
+
+int container_create(const struct oci_global *g, const struct container_options *o,
+		     struct container *out, struct oci_error *err)
+{
+	struct birth b = {.g = g, .o = o, .c = out, .console = {-1, -1, ""}, .bundle_fd = -1,
+			  .sync = -1, .child_sync = -1, .listener = -1, .log_fd = -1};
+	int r = oci_id_validate(o->id, err);
+
+	*out = (struct container){.dir = -1, .master = -1};
+	if (!r)
+		r = load_bundle(&b, err);
+	if (!r) {
+		out->dir = oci_state_dir_create(g->root, o->id, err);
+		r = out->dir < 0 ? out->dir : give_birth(&b, err);
+		if (r && out->dir >= 0)
+			undo(&b);
+	}
+	close_all(&b);
+	if (r)
+		container_free(out);
+	return r;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The sandbox process: from the clone to the end of the container. It is made by container_create()
+ * (create.h), which stays on the other end of `sync` until the sandbox says it is ready.
+ */
+#ifndef NACRE_OCI_SANDBOX_H
+#define NACRE_OCI_SANDBOX_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "oci/config.h"
+#include "oci/error.h"
+
+enum sync_type {
+	SYNC_GO = 'G',	  /* creator: go on */
+	SYNC_HOOKS = 'H', /* sandbox: mounts are made, run prestart and createRuntime hooks */
+	SYNC_READY = 'R', /* sandbox: waiting for start */
+	SYNC_ERROR = 'E', /* sandbox: code and text; it ends */
+};
+struct sync_msg {
+	char type;
+	int code;
+	char text[1024];
+};
+int sync_send(int fd, enum sync_type type, const struct oci_error *e);
+/* 0, or -errno with err filled: the other side's error, or that it is gone. */
+int sync_expect(int fd, enum sync_type type, struct oci_error *err);
+
+struct sandbox {
+	struct oci_config *cfg;
+	const char *id, *rootfs, *bundle, *state_json;
+	const char *backend, *backend_dir;
+	unsigned max_vcpus;
+	bool strace, debug, no_pivot, new_keyring;
+	int preserve_fds;
+	int bundle_fd, sync, listener, log_fd;
+	int slave; /* the container's terminal, or -1 */
+	uid_t owner;
+	/* Joined by the creator already, so that a new user namespace does not own them. */
+	bool joined[OCI_NS_COUNT];
+};
+
+void sandbox_main(struct sandbox *s) __attribute__((noreturn));
+
+/* sandbox_loop.c: serve until the container ended; ends the process with its status. */
+struct kernel;
+void sandbox_loop(struct sandbox *s, struct kernel *k) __attribute__((noreturn));
+/* Block the signals the loop forwards. Before any thread is made. */
+void sandbox_block_signals(void);
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sandbox's main thread once the container is created: signals, control requests, the end. */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "oci/control.h"
+#include "oci/log.h"
+#include "oci/sandbox.h"
+#include "runtime/kernel.h"
+
+struct loop {
+	struct sandbox *s;
+	struct kernel *k;
+	int ended; /* eventfd: kernel_run() returned */
+	int status;
+	bool started;
+	pthread_t runner;
+	struct control_reply reply; /* one request at a time */
+};
+
+/*
+ * Signals from outside that are the container's: all but those the process itself may cause or the
+ * kernel handles alone.
+ */
+static void forwarded(sigset_t *set)
+{
+	static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT,
+				  SIGSYS,  SIGPIPE, SIGCHLD, SIGXCPU, SIGXFSZ, SIGPROF};
+
+	sigemptyset(set);
+	for (int sig = 1; sig < 32; sig++)
+		sigaddset(set, sig);
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		sigdelset(set, own[i]);
+}
+
+void sandbox_block_signals(void)
+{
+	sigset_t set;
+
+	/* The creator's mask and dispositions are not ours. */
+	for (int sig = 1; sig < 32; sig++)
+		if (sig != SIGKILL && sig != SIGSTOP)
+			signal(sig, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
+	forwarded(&set);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+}
+
+/* End as the container did: callers read the wait status. */
+static void finish(int status) __attribute__((noreturn));
+static void finish(int status)
+{
+	if (WIFSIGNALED(status)) {
+		sigset_t none;
+		int sig = WTERMSIG(status);
+
+		sigemptyset(&none);
+		if (sig > 0 && sig < NSIG) {
+			signal(sig, SIG_DFL);
+			kill(getpid(), sig);
+			sigprocmask(SIG_SETMASK, &none, NULL);
+		}
+		/* The first process of a pid namespace cannot kill itself. */
+		_exit(128 + sig);
+	}
+	_exit(WEXITSTATUS(status));
+}
+
+static void *run(void *arg)
+{
+	struct loop *l = arg;
+	uint64_t one = 1;
+
+	l->status = kernel_run(l->k);
+	if (write(l->ended, &one, sizeof(one)) < 0)
+		finish(l->status);
+	return NULL;
+}
+
+static int start(struct loop *l)
+{
+	int r;
+
+	if (l->started)
+		return -EALREADY;
+	r = pthread_create(&l->runner, NULL, run, l);
+	if (!r)
+		l->started = true;
+	return -r;
+}
+
+/* What a signal would do to a process that handles none. */
+static bool ends_by_default(int sig)
+{
+	return sig != SIGCHLD && sig != SIGURG && sig != SIGWINCH && sig != SIGCONT &&
+	       sig != SIGTSTP && sig != SIGTTIN && sig != SIGTTOU && sig != SIGSTOP;
+}
+
+static int deliver(struct loop *l, int sig, bool all)
+{
+	if (sig < 0 || sig > 64)
+		return -EINVAL;
+	if (!sig)
+		return 0;
+	if (!l->started) {
+		if (ends_by_default(sig))
+			finish(sig & 0x7f);
+		return 0;
+	}
+	return kernel_signal(l->k, all ? -1 : 0, sig);
+}
+
+static void on_signal(struct loop *l, int sfd)
+{
+	struct signalfd_siginfo info;
+	int sig;
+
+	if (read(sfd, &info, sizeof(info)) != sizeof(info))
+		return;
+	sig = (int)info.ssi_signo;
+	/*
+	 * A terminal's interrupt goes to its foreground group, which the application kernel keeps; a
+	 * window change too.
+	 */
+	if (info.ssi_code == SI_KERNEL && l->started && kernel_terminal_signal(l->k, sig) == 0)
+		return;
+	deliver(l, sig, false);
+}
+
+static void list_pids(struct loop *l)
+{
+	const size_t cap = CONTROL_PAYLOAD_MAX / sizeof(pid_t);
+	size_t n = kernel_pids(l->k, (pid_t *)(void *)l->reply.payload, cap);
+
+	l->reply.len = (uint32_t)((n < cap ? n : cap) * sizeof(pid_t));
+}
+
+static void on_control(struct loop *l)
+{
+	struct control_request req;
+	int conn = control_accept(l->s->listener, l->s->owner, &req);
+	size_t n;
+
+	if (conn < 0)
+		return;
+	l->reply.len = 0;
+	l->reply.result = 0;
+	switch (req.op) {
+	case CONTROL_START:
+		l->reply.result = start(l);
+		break;
+	case CONTROL_SIGNAL:
+		l->reply.result = deliver(l, req.arg, req.flags & CONTROL_ALL);
+		break;
+	case CONTROL_STATS:
+		n = kernel_stats_json(l->k, l->reply.payload, CONTROL_PAYLOAD_MAX);
+		l->reply.len = (uint32_t)n;
+		if (n >= CONTROL_PAYLOAD_MAX) {
+			l->reply.len = 0;
+			l->reply.result = -EMSGSIZE;
+		}
+		break;
+	case CONTROL_PS:
+		list_pids(l);
+		break;
+	default:
+		l->reply.result = -EOPNOTSUPP;
+	}
+	control_answer(conn, &l->reply);
+}
+
+void sandbox_loop(struct sandbox *s, struct kernel *k)
+{
+	struct loop *l = calloc(1, sizeof(*l));
+	sigset_t set;
+	int sfd;
+
+	forwarded(&set);
+	sfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (!l || sfd < 0)
+		_exit(1);
+	l->s = s;
+	l->k = k;
+	l->ended = eventfd(0, EFD_CLOEXEC);
+	for (;;) {
+		struct pollfd p[] = {{l->ended, POLLIN, 0},
+				     {sfd, POLLIN, 0},
+				     {s->listener, POLLIN, 0}};
+
+		if (poll(p, 3, -1) < 0 && errno != EINTR)
+			_exit(1);
+		if (p[0].revents)
+			break;
+		if (p[1].revents)
+			on_signal(l, sfd);
+		if (p[2].revents)
+			on_control(l);
+	}
+	pthread_join(l->runner, NULL);
+	finish(l->status);
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Signal names, as people type them and config files have them. */
+#ifndef NACRE_OCI_SIGNALS_H
+#define NACRE_OCI_SIGNALS_H
+
+/* "TERM", "sigterm", "SIGRTMIN+3", "15"; -1: unknown. 0 only for "0". */
+int oci_signal_number(const char *name);
+
+#endif
