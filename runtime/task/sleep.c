@@ -13,7 +13,8 @@ static int sleep_until(struct task *t, uint64_t deadline)
 		task_prepare_park(t);
 		ret = task_park(t, deadline, NULL, 0);
 	} while (!ret);
-	return ret;
+	/* A time that has come counts for more than a signal. */
+	return deadline <= monotonic_ns() ? -ETIMEDOUT : ret;
 }
 
 /* Interrupted: the rest goes to rem and, if no handler runs, is slept by restart_syscall(2). */

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "runtime/arch/arch.h"
+#include "runtime/syscall/strace.h"
 #include "runtime/task/futex.h"
 #include "runtime/task/pgrp.h"
+#include "runtime/task/timer.h"
 
 static struct world *world;
 
@@ -24,6 +26,7 @@ static void process_start(struct world *w, struct process *p, pid_t pid)
 	list_init(&p->children);
 	signal_process_init(p);
 	waitq_init(&p->child_wait);
+	p->timers = timer_set_create(p);
 	for (int i = 0; i < 16; i++)
 		p->rlimits[i].rlim_cur = p->rlimits[i].rlim_max = 1000;
 	list_add_tail(&w->kernel.processes, &p->all_link);
@@ -70,6 +73,8 @@ void world_init(struct world *w, unsigned ntasks)
 
 void world_destroy(struct world *w)
 {
+	timer_set_destroy(w->parent.timers);
+	timer_set_destroy(w->process.timers);
 	signal_process_destroy(&w->parent);
 	for (unsigned i = 0; i < w->ntasks; i++) {
 		sigqueue_flush(&w->process, &w->task[i].pending, ~0ull);
@@ -172,6 +177,13 @@ bool pgrp_is_orphaned_locked(struct kernel *k, pid_t pgid)
 	return false;
 }
 
+void strace_signal(struct task *t, int sig, const guest_siginfo_t *info)
+{
+	(void)t;
+	(void)sig;
+	(void)info;
+}
+
 void process_exit_group(struct process *p, int status)
 {
 	(void)p;
@@ -190,10 +202,16 @@ void task_cpu_times(struct task *t, uint64_t *user_ns, uint64_t *sys_ns)
 	*user_ns = *sys_ns = 0;
 }
 
-void timer_signal_taken(struct process *p, void *siginfo)
+uint64_t process_rlimit(struct process *p, int resource)
 {
-	(void)p;
-	(void)siginfo;
+	return p->rlimits[resource].rlim_cur;
+}
+
+bool cred_capable(const struct cred *c, int cap)
+{
+	(void)c;
+	(void)cap;
+	return false;
 }
 
 int vdso_clock(struct kernel *k, int clock, struct timespec *out)
