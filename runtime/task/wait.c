@@ -118,6 +118,13 @@ static long park_futex(atomic_uint *word, int op, unsigned val, const struct tim
 		       FUTEX_BITSET_MATCH_ANY);
 }
 
+bool task_is_parked(const struct task *t)
+{
+	unsigned state = atomic_load_explicit(&t->park_state, memory_order_relaxed);
+
+	return state == PARK_FUTEX || state == PARK_POLL;
+}
+
 bool task_wake(struct task *t)
 {
 	unsigned old = atomic_load(&t->park_state), next;

@@ -72,6 +72,7 @@ int task_park_killable(struct task *t, uint64_t deadline_ns);
  * lock while t's waiter is on it, sig_lock while t is attached).
  */
 bool task_wake(struct task *t);
+bool task_is_parked(const struct task *t); /* asleep in task_park(), for /proc's state */
 uint64_t monotonic_ns(void);
 
 #endif
