@@ -186,11 +186,33 @@ static int host_tty_getattr(struct file *f, struct kstat *out)
 	return 0;
 }
 
+/*
+ * The last description of a terminal that is not the console went (an exec'd session ended): let go of
+ * it, so that whoever holds the other end sees the hang-up.
+ */
+static void host_tty_unused(struct tty *y)
+{
+	bool drop = false;
+
+	pthread_mutex_lock(&host_lock);
+	if (--y->slaves == 0 && host_ttys.next != &y->host_link && !list_empty(&y->host_link)) {
+		list_del(&y->host_link);
+		drop = true;
+		if (y->host_fd >= 0)
+			close(y->host_fd);
+		y->host_fd = -1;
+	}
+	pthread_mutex_unlock(&host_lock);
+	if (drop)
+		tty_put(y);
+}
+
 static void host_tty_release(struct file *f)
 {
 	if (f->host_fd >= 0)
 		close(f->host_fd);
 	f->host_fd = -1;
+	host_tty_unused(f->data);
 	tty_put(f->data);
 }
 
@@ -224,6 +246,9 @@ static int host_file(struct kernel *k, struct tty *y, int fd, unsigned flags, st
 	f->host_fd = own >= 0 ? own : fd;
 	f->data = y;
 	f->anon_name = "/dev/console";
+	pthread_mutex_lock(&host_lock);
+	y->slaves++;
+	pthread_mutex_unlock(&host_lock);
 	*out = f;
 	return 0;
 }
@@ -244,18 +269,20 @@ int tty_host_file(struct kernel *k, int fd, struct file **out)
 		return -ENOMEM;
 	}
 	/* A description kept from before keeps the host terminal open for /dev/tty and /dev/console. */
-	pthread_mutex_lock(&y->lock);
+	pthread_mutex_lock(&host_lock);
 	if (y->host_fd < 0)
 		y->host_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	pthread_mutex_unlock(&y->lock);
+	pthread_mutex_unlock(&host_lock);
 	return host_file(k, y, fd, (unsigned)flags, out);
 }
 
 int tty_host_open(struct task *t, struct tty *y, unsigned flags, struct file **out)
 {
-	int fd = y->host_fd < 0 ? -1 : fcntl(y->host_fd, F_DUPFD_CLOEXEC, 0);
-	int ret;
+	int fd, ret;
 
+	pthread_mutex_lock(&host_lock);
+	fd = y->host_fd < 0 ? -1 : fcntl(y->host_fd, F_DUPFD_CLOEXEC, 0);
+	pthread_mutex_unlock(&host_lock);
 	if (fd < 0)
 		return -EIO;
 	ret = host_file(t->kernel, tty_get(y), fd, flags, out);

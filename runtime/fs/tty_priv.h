@@ -21,9 +21,9 @@ struct tty {
 	uint64_t rdev;	 /* guest device number; immutable */
 	pid_t sid, fg;	 /* session and foreground group, 0: none; tasks_lock */
 	/* host terminals */
-	struct list host_link; /* host_lock of tty_host.c */
+	struct list host_link; /* host_lock of tty_host.c, as are host_fd and slaves there */
 	uint64_t host_rdev;
-	int host_fd; /* kept for /dev/tty and /dev/console, or -1; protected by lock */
+	int host_fd; /* kept for /dev/tty and /dev/console, or -1 */
 	/* pseudo-terminals; protected by lock */
 	pthread_mutex_t lock;
 	struct ldisc ld;
