@@ -12,6 +12,7 @@
 #include "runtime/fs/lock.h"
 #include "runtime/fs/pipe.h"
 #include "runtime/fs/vfs_internal.h"
+#include "runtime/task/exec.h"
 
 #define SETFL_FLAGS (O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK)
 #ifndef CLOSE_RANGE_UNSHARE
@@ -31,12 +32,11 @@ int64_t sys_close_range(struct task *t, const uint64_t a[6])
 	if (flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) || (unsigned)a[0] > (unsigned)a[1])
 		return -EINVAL;
 	if (flags & CLOSE_RANGE_UNSHARE) {
-		struct fdtable *own = fdtable_copy(t->files), *old = t->files;
+		struct fdtable *own = fdtable_copy(t->files);
 
 		if (!own)
 			return -ENOMEM;
-		t->files = own;
-		fdtable_put(old, t);
+		task_replace_files(t, own);
 	}
 	return fd_close_range(t, (unsigned)a[0], (unsigned)a[1], flags & CLOSE_RANGE_CLOEXEC);
 }

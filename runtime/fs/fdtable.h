@@ -12,6 +12,7 @@ struct fdtable;
 struct fdtable *fdtable_create(void);
 struct fdtable *fdtable_copy(struct fdtable *src); /* fork: new references to the same files */
 struct fdtable *fdtable_get(struct fdtable *t);
+bool fdtable_shared(const struct fdtable *ft); /* somebody else holds a reference */
 /* Drop a reference; the last closes every descriptor (record locks of process t go with it). */
 void fdtable_put(struct fdtable *ft, struct task *t);
 void fdtable_close_on_exec(struct fdtable *ft, struct task *t);

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#include "runtime/fs/epoll.h"
 #include "runtime/fs/fasync.h"
 #include "runtime/fs/inotify.h"
 #include "runtime/fs/lock.h"
@@ -42,6 +43,7 @@ void file_put(struct file *f)
 					   ? IN_CLOSE_NOWRITE
 					   : IN_CLOSE_WRITE);
 	}
+	epoll_file_released(f);
 	if (f->ops->release)
 		f->ops->release(f);
 	vpath_put(&f->path);

@@ -172,6 +172,54 @@ static int64_t pipe_read(struct file *f, struct task *t, struct uio *to, int64_t
 	return n;
 }
 
+static int64_t pipe_peek_once(struct pipe *p, struct uio *to)
+{
+	int64_t ret;
+	size_t n;
+	void *buf;
+
+	pthread_mutex_lock(&p->lock);
+	n = ring_used(&p->ring) < to->resid ? ring_used(&p->ring) : to->resid;
+	buf = n ? malloc(n) : NULL;
+	if (!ring_used(&p->ring))
+		ret = p->writers ? -EAGAIN : 0;
+	else if (!buf)
+		ret = -ENOMEM;
+	else if (p->packets)
+		ret = -EINVAL; /* length words are not for copying */
+	else
+		ret = 1;
+	if (ret > 0)
+		ring_peek(&p->ring, buf, n);
+	pthread_mutex_unlock(&p->lock);
+	if (ret > 0)
+		ret = uio_write_to_guest(to, buf, n);
+	free(buf);
+	return ret;
+}
+
+int64_t pipe_peek(struct file *f, struct task *t, struct uio *to, bool nonblock)
+{
+	struct pipe *p = f->data;
+	struct waiter w;
+	int64_t n;
+
+	waiter_init(&w, t);
+	waitq_add(&p->wait, &w, PIPE_READABLE);
+	for (;;) {
+		task_prepare_park(t);
+		n = pipe_peek_once(p, to);
+		if (n != -EAGAIN || nonblock || f->flags & O_NONBLOCK)
+			break;
+		if (task_park(t, DEADLINE_NONE, NULL, 0) == -EINTR) {
+			n = -ERESTARTSYS;
+			break;
+		}
+	}
+	waitq_remove(&w);
+	return n;
+}
+
 /* ---- writing ---- */
 
 static int64_t pipe_write_packet(struct pipe *p, struct uio *from)

@@ -15,6 +15,10 @@ int fifo_open(struct task *t, struct vnode *node, int flags, struct file **out);
 /* Open a pipe anew through its magic link: new description, fifo(7) rules. */
 int pipe_reopen(struct task *t, struct file *f, int flags, struct file **out);
 bool file_is_pipe(const struct file *f); /* pipe end or open FIFO */
+/*
+ * tee(2): copy what a read would give without taking it. Waits as a read does unless nonblock.
+ */
+int64_t pipe_peek(struct file *f, struct task *t, struct uio *to, bool nonblock);
 /* fcntl F_GETPIPE_SZ, F_SETPIPE_SZ: the capacity in bytes, -EBADF: not a pipe, -EBUSY, -EPERM. */
 int64_t pipe_get_size(struct file *f);
 int64_t pipe_set_size(struct file *f, struct task *t, uint64_t size);
