@@ -112,7 +112,7 @@ static void set_counter_offset(struct nacre_vcpu *v)
 /* KVM_RUN with the kick signal alone unblocked: a kick ends it with EINTR, at any moment. */
 static int set_signal_mask(struct nacre_vcpu *v)
 {
-	struct {
+	struct __attribute__((packed)) { /* the set follows the length without padding */
 		struct kvm_signal_mask head;
 		uint64_t mask;
 	} m;
