@@ -87,7 +87,10 @@ int proc_fd_open(struct proc_ctx *c, int flags, struct file **out)
 	if (!f)
 		return -ENOENT;
 	have = f->flags & O_ACCMODE;
-	if (file_is_pipe(f)) {
+	if (flags & O_PATH) {
+		*out = file_get(f); /* to be looked at only: stat(2) through the link */
+		ret = 0;
+	} else if (file_is_pipe(f)) {
 		ret = pipe_reopen(c->reader, f, flags, out);
 	} else if (!f->path.node && f->anon_name && strcmp(f->anon_name, "socket")) {
 		/*

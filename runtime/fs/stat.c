@@ -18,7 +18,7 @@
 static int stat_object(struct task *t, struct vnode *link, struct kstat *st)
 {
 	struct file *f;
-	int ret = link->ops->open(link, t, O_RDONLY | O_NONBLOCK, &f);
+	int ret = link->ops->open(link, t, O_PATH, &f);
 
 	if (ret)
 		return link->ops->getattr(link, st);
