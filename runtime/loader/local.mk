@@ -13,15 +13,15 @@ libnacre_a_SOURCES += \
 	runtime/loader/vdso_image.S
 
 # The guest's vDSO: a shared object of its own, carried inside nacre as bytes.
-VDSO_CFLAGS = -std=gnu17 -O2 -fPIC -ffreestanding -fno-stack-protector -fno-builtin \
+vdso_compile_options = -std=gnu17 -O2 -fPIC -ffreestanding -fno-stack-protector -fno-builtin \
 	-fno-asynchronous-unwind-tables -fvisibility=hidden -mcmodel=small -U_FORTIFY_SOURCE \
 	-fcf-protection=none -Wall -Wextra
-VDSO_LDFLAGS = -shared -nostdlib -Wl,-soname,linux-vdso.so.1 -Wl,--hash-style=both -Wl,-Bsymbolic \
+vdso_link_options = -shared -nostdlib -Wl,-soname,linux-vdso.so.1 -Wl,--hash-style=both -Wl,-Bsymbolic \
 	-Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,norelro -Wl,-z,max-page-size=4096
 vdso_dir = $(srcdir)/runtime/loader/vdso/x86_64
 
 runtime/loader/vdso.so: $(vdso_dir)/vdso.c $(vdso_dir)/vdso.lds runtime/loader/vdso_data.h
-	$(AM_V_GEN)$(MKDIR_P) runtime/loader && $(CC) -I$(srcdir) $(VDSO_CFLAGS) $(VDSO_LDFLAGS) \
+	$(AM_V_GEN)$(MKDIR_P) runtime/loader && $(CC) -I$(srcdir) $(vdso_compile_options) $(vdso_link_options) \
 		-Wl,-T,$(vdso_dir)/vdso.lds -o $@ $(vdso_dir)/vdso.c
 runtime/loader/vdso_image.$(OBJEXT): runtime/loader/vdso.so
 
