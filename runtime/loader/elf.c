@@ -11,8 +11,8 @@
 #include "runtime/fs/vfs.h"
 
 #define PHDRS_MAX_BYTES 65536u
-#define ALIGN_MAX ((uint64_t)1 << 30) /* a larger p_align cannot be met in any useful way */
-#define MMAP_MIN_ADDR 65536u	      /* vm.mmap_min_addr */
+#define ALIGN_MAX	((uint64_t)1 << 30) /* a larger p_align cannot be met in any useful way */
+#define MMAP_MIN_ADDR	65536u		    /* vm.mmap_min_addr */
 /* Mapping a small segment whole costs less than the faults it saves; a big one is faulted in. */
 #define POPULATE_TEXT ((uint64_t)1 << 20)
 #define POPULATE_DATA ((uint64_t)64 << 10) /* pages of a writable private mapping are copied */

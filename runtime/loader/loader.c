@@ -21,22 +21,22 @@
 #include "runtime/task/task.h"
 
 /* Address-space layout, as Linux's defaults: bits of randomness in pages. */
-#define MMAP_RND_BITS 28
+#define MMAP_RND_BITS  28
 #define STACK_RND_BITS 22
-#define BRK_RND_PAGES (0x02000000u >> PAGE_SHIFT)
-#define STACK_GAP_MIN ((uint64_t)128 << 20)
-#define STACK_GAP_MAX (MM_TASK_SIZE / 6 * 5)
-#define STACK_GUARD (256 * PAGE_SIZE)
-#define ET_DYN_BASE (MM_TASK_SIZE / 3 * 2)
-#define ARG_BYTES_MIN 131072u
-#define ARG_BYTES_MAX ((uint64_t)6 << 20)
+#define BRK_RND_PAGES  (0x02000000u >> PAGE_SHIFT)
+#define STACK_GAP_MIN  ((uint64_t)128 << 20)
+#define STACK_GAP_MAX  (MM_TASK_SIZE / 6 * 5)
+#define STACK_GUARD    (256 * PAGE_SIZE)
+#define ET_DYN_BASE    (MM_TASK_SIZE / 3 * 2)
+#define ARG_BYTES_MIN  131072u
+#define ARG_BYTES_MAX  ((uint64_t)6 << 20)
 
 /* What one execve gathers on its way; everything in it is released by load_free(). */
 struct load {
 	struct task *t;
-	struct file *file;   /* the binary (or script) being looked at; a reference */
-	const char *name;    /* its name: what a script's interpreter gets as argument */
-	char **argv;	     /* owned vector of borrowed strings */
+	struct file *file; /* the binary (or script) being looked at; a reference */
+	const char *name;  /* its name: what a script's interpreter gets as argument */
+	char **argv;	   /* owned vector of borrowed strings */
 	size_t argc;
 	struct script_line *lines[SCRIPT_DEPTH]; /* own the strings scripts added */
 	unsigned depth;
@@ -159,8 +159,8 @@ static int plan_layout(struct load *l)
 		gap = STACK_GAP_MIN;
 	if (gap > STACK_GAP_MAX)
 		gap = STACK_GAP_MAX;
-	l->layout.mmap_base = GVA(page_down(MM_TASK_SIZE - gap) -
-				  random_pages(l, 1, MMAP_RND_BITS));
+	l->layout.mmap_base =
+		GVA(page_down(MM_TASK_SIZE - gap) - random_pages(l, 1, MMAP_RND_BITS));
 	/* mm chooses addresses from here on; the rest of the layout follows when it is known. */
 	mm_set_layout(l->mm, &l->layout);
 	mm_set_limits(l->mm, process_rlimit(l->t->process, RLIMIT_AS),
@@ -219,8 +219,8 @@ static int map_interp(struct load *l)
 	ret = mm_unmap(l->mm, GVA(addr), args.len);
 	if (ret)
 		return ret;
-	l->interp_bias = align_down((uint64_t)addr + p->align - 1, p->align) -
-			 align_down(p->lo, p->align);
+	l->interp_bias =
+		align_down((uint64_t)addr + p->align - 1, p->align) - align_down(p->lo, p->align);
 	return elf_map(l->mm, l->interp_file, p, l->interp_bias);
 }
 
@@ -323,8 +323,7 @@ static int build_image(struct load *l, const char *filename, const struct exec_s
 		return ret;
 	mm_set_layout(l->mm, &l->layout);
 	arch_start_regs(&out->regs,
-			l->interp_file ? l->interp_bias + l->interp.entry
-				       : l->bias + l->prog.entry,
+			l->interp_file ? l->interp_bias + l->interp.entry : l->bias + l->prog.entry,
 			sp);
 	name_image(l, filename, out);
 	return 0;

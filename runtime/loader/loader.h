@@ -25,7 +25,7 @@ struct exec_image {
 	struct mm *mm; /* new address space, ready to run; owned by the caller on success */
 	struct arch_regs regs;
 	char comm[16];
-	char path[4096]; /* resolved path of the program, for /proc/PID/exe */
+	char path[4096];	       /* resolved path of the program, for /proc/PID/exe */
 	bool setuid_seen, setgid_seen; /* file has the bits and the mount honours them */
 	uid_t file_uid;
 	gid_t file_gid;

@@ -5,8 +5,8 @@
 
 #include <stddef.h>
 
-#define SCRIPT_LINE 256 /* bytes of the file looked at: a line holds 255 characters */
-#define SCRIPT_DEPTH 5	/* interpreters that are scripts themselves, at most */
+#define SCRIPT_LINE  256 /* bytes of the file looked at: a line holds 255 characters */
+#define SCRIPT_DEPTH 5	 /* interpreters that are scripts themselves, at most */
 
 struct script_line {
 	char text[SCRIPT_LINE + 1];

@@ -14,10 +14,10 @@
 
 #include "runtime/errno.h"
 
-#define STACK_EXTRA 131072u /* room mapped below the arguments, as Linux does */
-#define STACK_TOUCH (2 * PAGE_SIZE) /* made present: the C library's start-up uses it at once */
-#define AUX_MAX 32
-#define CLOCKS_PER_TICK 100 /* AT_CLKTCK: USER_HZ */
+#define STACK_EXTRA	  131072u	  /* room mapped below the arguments, as Linux does */
+#define STACK_TOUCH	  (2 * PAGE_SIZE) /* made present: the C library's start-up uses it at once */
+#define AUX_MAX		  32
+#define CLOCKS_PER_TICK	  100 /* AT_CLKTCK: USER_HZ */
 #define AT_MINSIGSTKSZ_NR 51
 
 uint64_t stack_string_bytes(char *const *argv, size_t argc, char *const *envp, size_t envc)
@@ -66,7 +66,14 @@ static size_t fill_auxv(const struct stack_spec *s, uint64_t execfn, uint64_t pl
 {
 	size_t n = 0;
 
-#define AUX(type, value) aux[n++] = (Elf64_auxv_t){type, {(uint64_t)(value)}}
+#define AUX(type, value)                  \
+	aux[n++] = (Elf64_auxv_t)         \
+	{                                 \
+		type,                     \
+		{                         \
+			(uint64_t)(value) \
+		}                         \
+	}
 	if (s->vdso)
 		AUX(AT_SYSINFO_EHDR, s->vdso);
 	AUX(AT_HWCAP, s->hwcap);

@@ -19,20 +19,20 @@
 #include "runtime/loader/vdso_data.h"
 #include "runtime/task/task.h"
 
-#define NS_PER_SEC 1000000000ull
-#define COUNTER_HZ_MIN 1000000u	    /* slower counters are no use for nanoseconds */
-#define STEP_NS (NS_PER_SEC / 10)   /* a settable clock this far ahead was set back: follow it */
-#define SAMPLES 3
+#define NS_PER_SEC     1000000000ull
+#define COUNTER_HZ_MIN 1000000u		 /* slower counters are no use for nanoseconds */
+#define STEP_NS	       (NS_PER_SEC / 10) /* a settable clock this far ahead was set back: follow it */
+#define SAMPLES	       3
 
 extern const uint8_t vdso_image_start[], vdso_image_end[];
 
 struct vdso {
 	struct mm_backing backing; /* the last mapping or the kernel frees it */
 	struct vdso_data *data;
-	size_t image_bytes; /* page rounded */
-	pthread_mutex_t lock; /* writers of *data; a leaf */
-	uint64_t hz, nominal; /* counter frequency; its mult */
-	uint64_t rate;	      /* mult as measured; protected by lock */
+	size_t image_bytes;		    /* page rounded */
+	pthread_mutex_t lock;		    /* writers of *data; a leaf */
+	uint64_t hz, nominal;		    /* counter frequency; its mult */
+	uint64_t rate;			    /* mult as measured; protected by lock */
 	uint64_t anchor_counter, anchor_ns; /* where measuring began (CLOCK_MONOTONIC) */
 };
 

@@ -12,10 +12,17 @@
 
 #include <stdint.h>
 
-#define VDSO_SHIFT 32
+#define VDSO_SHIFT     32
 #define VDSO_COARSE_NS 4000000u /* resolution of the *_COARSE clocks, as CONFIG_HZ=250 */
 
-enum vdso_clock_id { VDSO_REALTIME, VDSO_MONOTONIC, VDSO_RAW, VDSO_BOOTTIME, VDSO_TAI, VDSO_CLOCKS };
+enum vdso_clock_id {
+	VDSO_REALTIME,
+	VDSO_MONOTONIC,
+	VDSO_RAW,
+	VDSO_BOOTTIME,
+	VDSO_TAI,
+	VDSO_CLOCKS
+};
 
 struct vdso_clock {
 	uint64_t base_ns; /* the clock's value at counter_base */

@@ -71,7 +71,7 @@ static struct file *token_file(int fd)
 	if (fstat(fd, &st) || !S_ISFIFO(st.st_mode))
 		return NULL;
 	pthread_mutex_lock(&token_lock);
-	list_for_each(pos, &tokens) {
+	list_for_each (pos, &tokens) {
 		struct token *tok = list_entry(pos, struct token, link);
 
 		if (tok->ino == st.st_ino && tok->dev == st.st_dev) {
@@ -90,7 +90,7 @@ void scm_sweep(void)
 	if (!__atomic_load_n(&ntokens, __ATOMIC_RELAXED))
 		return;
 	pthread_mutex_lock(&token_lock);
-	list_for_each_safe(pos, &tokens) {
+	list_for_each_safe (pos, &tokens) {
 		struct token *tok = list_entry(pos, struct token, link);
 		struct pollfd p = {.fd = tok->watch, .events = 0};
 
@@ -102,7 +102,7 @@ void scm_sweep(void)
 	}
 	pthread_mutex_unlock(&token_lock);
 	/* Outside the lock: the last reference may close a socket, which sweeps again. */
-	list_for_each_safe(pos, &gone) {
+	list_for_each_safe (pos, &gone) {
 		struct token *tok = list_entry(pos, struct token, link);
 
 		list_del(pos);
@@ -181,9 +181,8 @@ static void append(struct scm_out *out, int level, int type, const void *data, s
 	out->len += CMSG_SPACE(len);
 }
 
-static int import_one(struct task *t, struct sock *s, struct unix_id *dest,
-		      const struct cmsghdr *c, const uint8_t *data, size_t len,
-		      struct scm_out *out)
+static int import_one(struct task *t, struct sock *s, struct unix_id *dest, const struct cmsghdr *c,
+		      const uint8_t *data, size_t len, struct scm_out *out)
 {
 	if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 		return s->domain == AF_UNIX ? import_rights(t, dest, data, len, out) : 0;
@@ -193,8 +192,8 @@ static int import_one(struct task *t, struct sock *s, struct unix_id *dest,
 	return 0;
 }
 
-int scm_import(struct task *t, struct sock *s, struct unix_id *dest, uint64_t control,
-	       uint64_t len, struct scm_out *out)
+int scm_import(struct task *t, struct sock *s, struct unix_id *dest, uint64_t control, uint64_t len,
+	       struct scm_out *out)
 {
 	uint8_t *in;
 	size_t at = 0;
@@ -215,8 +214,8 @@ int scm_import(struct task *t, struct sock *s, struct unix_id *dest, uint64_t co
 			ret = -EINVAL;
 			break;
 		}
-		ret = import_one(t, s, dest, &c, in + at + CMSG_LEN(0),
-				 c.cmsg_len - CMSG_LEN(0), out);
+		ret = import_one(t, s, dest, &c, in + at + CMSG_LEN(0), c.cmsg_len - CMSG_LEN(0),
+				 out);
 		if (CMSG_ALIGN(c.cmsg_len) >= len - at)
 			break;
 		at += CMSG_ALIGN(c.cmsg_len);
@@ -238,7 +237,8 @@ void scm_out_free(struct scm_out *out)
 
 /* ---- to the guest ---- */
 
-struct export {
+struct export
+{
 	struct task *t;
 	uint8_t buf[8192];
 	size_t len, room; /* room: the guest's */

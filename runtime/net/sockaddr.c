@@ -21,8 +21,8 @@
 #include "runtime/fs/vfs_internal.h"
 #include "runtime/net/socket.h"
 
-#define ID_BUCKETS 256u
-#define PATH_OFFSET offsetof(struct sockaddr_un, sun_path)
+#define ID_BUCKETS	  256u
+#define PATH_OFFSET	  offsetof(struct sockaddr_un, sun_path)
 #define UNPRIVILEGED_PORT 1024
 
 /* ---- endpoints ---- */
@@ -106,7 +106,7 @@ struct unix_id *unix_id_find(const struct sockaddr_storage *host, socklen_t len)
 		return NULL;
 	bucket = id_bucket(host, len);
 	pthread_mutex_lock(&id_lock);
-	list_for_each(pos, bucket) {
+	list_for_each (pos, bucket) {
 		struct unix_id *id = list_entry(pos, struct unix_id, link);
 
 		if (id->host_len == len && !memcmp(&id->host, host, len) && id_tryget(id)) {
@@ -125,7 +125,7 @@ static struct unix_id *id_find_node(uint64_t dev, uint64_t ino)
 	pthread_once(&id_once, id_table_init);
 	pthread_mutex_lock(&id_lock);
 	for (unsigned i = 0; i < ID_BUCKETS && !found; i++)
-		list_for_each(pos, &id_table[i]) {
+		list_for_each (pos, &id_table[i]) {
 			struct unix_id *id = list_entry(pos, struct unix_id, link);
 
 			if (id->ino && id->ino == ino && id->dev == dev && id_tryget(id)) {
@@ -432,8 +432,8 @@ static int bind_unix(struct task *t, struct file *f, const struct sockaddr_un *u
 	memcpy(&id->guest, un, len);
 	if (is_path(un, len)) {
 		/* getsockname(2) shows the path with its NUL. */
-		id->guest_len = (socklen_t)(PATH_OFFSET +
-					    strnlen(un->sun_path, len - PATH_OFFSET) + 1);
+		id->guest_len =
+			(socklen_t)(PATH_OFFSET + strnlen(un->sun_path, len - PATH_OFFSET) + 1);
 		if (id->guest_len > sizeof(*un))
 			id->guest_len = sizeof(*un);
 		ret = bind_path(t, f, un, len, id);

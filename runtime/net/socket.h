@@ -29,11 +29,11 @@ struct unix_id {
 
 struct sock {
 	struct kernel *kernel;
-	int domain, type, protocol; /* immutable */
+	int domain, type, protocol;	     /* immutable */
 	_Atomic uint64_t rcvtimeo, sndtimeo; /* ns, 0: none */
-	atomic_bool connecting;	 /* a blocking connect was interrupted */
-	atomic_bool passcred;	 /* SO_PASSCRED */
-	pthread_mutex_t lock;	 /* protects the pointers below; a leaf but for the id table's */
+	atomic_bool connecting;		     /* a blocking connect was interrupted */
+	atomic_bool passcred;		     /* SO_PASSCRED */
+	pthread_mutex_t lock; /* protects the pointers below; a leaf but for the id table's */
 	struct unix_id *self, *peer;
 };
 
@@ -99,8 +99,8 @@ struct scm_out {
 	bool has_cred;
 	struct ucred cred;
 };
-int scm_import(struct task *t, struct sock *s, struct unix_id *dest, uint64_t control,
-	       uint64_t len, struct scm_out *out);
+int scm_import(struct task *t, struct sock *s, struct unix_id *dest, uint64_t control, uint64_t len,
+	       struct scm_out *out);
 void scm_out_free(struct scm_out *out);
 /*
  * Deliver received control data: descriptors installed, credentials the guest's. Returns the bytes

@@ -12,12 +12,12 @@
 #include "runtime/net/socket.h"
 #include "runtime/syscall/syscall.h"
 
-#define STACK_BUFFER 16384u
-#define STREAM_CHUNK (256u << 10)
-#define DATAGRAM_MAX (4u << 20) /* more than any net.core.wmem_max in use */
+#define STACK_BUFFER  16384u
+#define STREAM_CHUNK  (256u << 10)
+#define DATAGRAM_MAX  (4u << 20) /* more than any net.core.wmem_max in use */
 #define IOV_MAX_GUEST 1024u
-#define MMSG_MAX 1024u
-#define NS_PER_SEC 1000000000ull
+#define MMSG_MAX      1024u
+#define NS_PER_SEC    1000000000ull
 /* Flags that mean something else to this code, or that a bounce buffer makes pointless. */
 #define SEND_FLAGS_DROPPED (MSG_ZEROCOPY | MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC)
 #define RECV_FLAGS_DROPPED (MSG_WAITALL | MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
@@ -222,8 +222,8 @@ static int recv_deliver(struct sock *s, struct uio *to, const void *buf, size_t 
 	return uio_write_to_guest(to, buf, have) == (int64_t)have ? 0 : -EFAULT;
 }
 
-static int64_t recv_chunks(struct task *t, struct file *f, struct uio *to, uint8_t *buf,
-			   size_t cap, int flags, struct recv_state *r)
+static int64_t recv_chunks(struct task *t, struct file *f, struct uio *to, uint8_t *buf, size_t cap,
+			   int flags, struct recv_state *r)
 {
 	struct sock *s = sock_of(f);
 	bool all = flags & MSG_WAITALL && !(flags & (MSG_PEEK | MSG_OOB)) && sock_is_stream(s);

@@ -20,10 +20,10 @@
 #include "runtime/syscall/syscall.h"
 
 #define OPT_BYTES_MAX 4096u
-#define FILTER_MAX 4096u /* BPF_MAXINSNS */
-#define IFCONF_MAX 65536u
-#define NS_PER_SEC 1000000000ull
-#define NS_PER_USEC 1000ull
+#define FILTER_MAX    4096u /* BPF_MAXINSNS */
+#define IFCONF_MAX    65536u
+#define NS_PER_SEC    1000000000ull
+#define NS_PER_USEC   1000ull
 /* The two numberings of the time limits are the same 16 bytes on 64-bit Linux. */
 #define RCVTIMEO_OLD 20
 #define SNDTIMEO_OLD 21
@@ -216,8 +216,10 @@ static int get_special(struct file *f, int level, int name, uint8_t *buf)
 		return -1;
 	if (is_timeout(name)) {
 		ns = name == RCVTIMEO_OLD || name == RCVTIMEO_NEW ? s->rcvtimeo : s->sndtimeo;
-		memcpy(buf, (int64_t[2]){(int64_t)(ns / NS_PER_SEC),
-					 (int64_t)(ns % NS_PER_SEC / NS_PER_USEC)}, 16);
+		memcpy(buf,
+		       (int64_t[2]){(int64_t)(ns / NS_PER_SEC),
+				    (int64_t)(ns % NS_PER_SEC / NS_PER_USEC)},
+		       16);
 		return 16;
 	}
 	if (s->domain != AF_UNIX)

@@ -12,10 +12,10 @@
 #define NS_PER_SEC 1000000000ull
 /* clock_getcpuclockid(3): ~pid in the upper bits, then "thread" and the kind of CPU time. */
 #define CPU_CLOCK_THREAD 4
-#define CPU_CLOCK_KIND 3
-#define CPU_CLOCK_PROF 0
-#define CPU_CLOCK_VIRT 1
-#define CPU_CLOCK_SCHED 2
+#define CPU_CLOCK_KIND	 3
+#define CPU_CLOCK_PROF	 0
+#define CPU_CLOCK_VIRT	 1
+#define CPU_CLOCK_SCHED	 2
 
 static uint64_t cpu_kind_ns(int kind, uint64_t user, uint64_t sys)
 {
@@ -25,7 +25,7 @@ static uint64_t cpu_kind_ns(int kind, uint64_t user, uint64_t sys)
 /* CPU time of a thread or process named by a dynamic clock id. 0 or -EINVAL. */
 static int cpu_clock(struct task *t, int id, uint64_t *ns)
 {
-	pid_t pid = (pid_t)~(id >> 3);
+	pid_t pid = (pid_t) ~(id >> 3);
 	int kind = id & CPU_CLOCK_KIND;
 	uint64_t user, sys;
 

@@ -39,7 +39,7 @@ void ipc_destroy(struct kernel *k)
 	if (!ipc)
 		return;
 	for (int i = 0; i < IPC_KINDS; i++)
-		list_for_each_safe(pos, &ipc->objects[i]) {
+		list_for_each_safe (pos, &ipc->objects[i]) {
 			struct ipc_object *o = list_entry(pos, struct ipc_object, link);
 
 			if (!o->removed)
@@ -52,7 +52,7 @@ void ipc_destroy(struct kernel *k)
 
 struct ipc_object *ipc_find(struct ipc *ipc, enum ipc_kind kind, int id)
 {
-	list_for_each(pos, &ipc->objects[kind]) {
+	list_for_each (pos, &ipc->objects[kind]) {
 		struct ipc_object *o = list_entry(pos, struct ipc_object, link);
 
 		if (o->id == id)
@@ -63,7 +63,7 @@ struct ipc_object *ipc_find(struct ipc *ipc, enum ipc_kind kind, int id)
 
 struct ipc_object *ipc_find_key(struct ipc *ipc, enum ipc_kind kind, key_t key)
 {
-	list_for_each(pos, &ipc->objects[kind]) {
+	list_for_each (pos, &ipc->objects[kind]) {
 		struct ipc_object *o = list_entry(pos, struct ipc_object, link);
 
 		if (o->key == key && !o->removed && key != IPC_PRIVATE)
@@ -74,7 +74,7 @@ struct ipc_object *ipc_find_key(struct ipc *ipc, enum ipc_kind kind, key_t key)
 
 struct ipc_object *ipc_nth(struct ipc *ipc, enum ipc_kind kind, int index)
 {
-	list_for_each(pos, &ipc->objects[kind])
+	list_for_each (pos, &ipc->objects[kind])
 		if (index-- == 0)
 			return list_entry(pos, struct ipc_object, link);
 	return NULL;

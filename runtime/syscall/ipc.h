@@ -20,7 +20,7 @@ struct process;
 struct task;
 
 /* The command that marks 64-bit structures; programs on 64-bit Linux may pass it or not. */
-#define IPC_64_FLAG 0x100
+#define IPC_64_FLAG	0x100
 #define IPC_OBJECTS_MAX 4096u /* of a kind: SHMMNI */
 
 enum ipc_kind { IPC_SHM, IPC_SEM, IPC_MSG, IPC_KINDS };
@@ -40,7 +40,7 @@ struct ipc {
 	struct list objects[IPC_KINDS];
 	unsigned count[IPC_KINDS];
 	int next_id;
-	uint64_t dev; /* st_dev of segments */
+	uint64_t dev;	   /* st_dev of segments */
 	struct list undos; /* SEM_UNDO: struct sem_undo */
 };
 

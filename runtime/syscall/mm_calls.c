@@ -12,11 +12,11 @@
 
 #include <linux/capability.h>
 
-#define MINCORE_CHUNK 4096u
+#define MINCORE_CHUNK	  4096u
 #define NODEMASK_MAX_BITS 4096u
-#define LEGACY_MAP_FLAGS                                                                           \
-	(MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_GROWSDOWN |   \
-	 MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB |      \
+#define LEGACY_MAP_FLAGS                                                                         \
+	(MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_GROWSDOWN | \
+	 MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB |    \
 	 MAP_32BIT | MAP_FIXED_NOREPLACE)
 
 /* What mmap(2) asks of the descriptor. */
@@ -190,7 +190,7 @@ struct area_list {
 	size_t n, cap;
 	struct {
 		uint64_t start, len;
-	} *v;
+	} * v;
 };
 
 static int collect_area(const struct mm_area_info *info, void *arg)

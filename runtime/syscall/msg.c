@@ -9,10 +9,10 @@
 #include "runtime/syscall/syscall.h"
 #include "runtime/task/task.h"
 
-#define MESSAGE_MAX 8192u    /* MSGMAX */
-#define QUEUE_BYTES 16384u   /* MSGMNB */
-#define CMD_MSG_STAT 11
-#define CMD_MSG_INFO 12
+#define MESSAGE_MAX	 8192u	/* MSGMAX */
+#define QUEUE_BYTES	 16384u /* MSGMNB */
+#define CMD_MSG_STAT	 11
+#define CMD_MSG_INFO	 12
 #define CMD_MSG_STAT_ANY 13
 
 struct message {
@@ -41,7 +41,7 @@ static void queue_put_locked(struct msg_queue *q)
 {
 	if (--q->refs)
 		return;
-	list_for_each_safe(pos, &q->messages)
+	list_for_each_safe (pos, &q->messages)
 		free(list_entry(pos, struct message, link));
 	waitq_destroy(&q->wait);
 	free(q);
@@ -190,7 +190,7 @@ static struct message *choose(struct msg_queue *q, const struct operation *op)
 {
 	struct message *best = NULL;
 
-	list_for_each(pos, &q->messages) {
+	list_for_each (pos, &q->messages) {
 		struct message *m = list_entry(pos, struct message, link);
 
 		if (!message_matches(m, op))
@@ -223,8 +223,7 @@ static int try_receive(struct msg_queue *q, struct operation *op)
 
 int64_t sys_msgrcv(struct task *t, const uint64_t a[6])
 {
-	struct operation op = {
-		.t = t, .type = (int64_t)a[3], .room = a[2], .flags = (int)a[4]};
+	struct operation op = {.t = t, .type = (int64_t)a[3], .room = a[2], .flags = (int)a[4]};
 	struct ipc *ipc = ipc_of(t->kernel);
 	size_t len;
 	int ret;
@@ -316,7 +315,7 @@ static int64_t msg_info(struct ipc *ipc, struct task *t, int cmd, uint64_t addr)
 	if (cmd == CMD_MSG_INFO) {
 		info.msgpool = (int)n;
 		info.msgmap = info.msgtql = 0;
-		list_for_each(pos, &ipc->objects[IPC_MSG]) {
+		list_for_each (pos, &ipc->objects[IPC_MSG]) {
 			struct msg_queue *q = queue_of(list_entry(pos, struct ipc_object, link));
 
 			info.msgmap += (int)q->count;

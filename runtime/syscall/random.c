@@ -5,7 +5,7 @@
 #include "runtime/task/task.h"
 
 #define GETRANDOM_MAX 0x7ffff000u /* as other reads: INT_MAX rounded down to a page */
-#define CHUNK 4096u
+#define CHUNK	      4096u
 #ifndef GRND_INSECURE
 #define GRND_INSECURE 4
 #endif

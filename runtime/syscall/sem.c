@@ -9,13 +9,13 @@
 #include "runtime/syscall/syscall.h"
 #include "runtime/task/task.h"
 
-#define SEMS_MAX 32000u /* SEMMSL */
-#define OPS_MAX 500u	/* SEMOPM */
-#define VALUE_MAX 32767 /* SEMVMX */
-#define CMD_SEM_STAT 18
-#define CMD_SEM_INFO 19
+#define SEMS_MAX	 32000u /* SEMMSL */
+#define OPS_MAX		 500u	/* SEMOPM */
+#define VALUE_MAX	 32767	/* SEMVMX */
+#define CMD_SEM_STAT	 18
+#define CMD_SEM_INFO	 19
 #define CMD_SEM_STAT_ANY 20
-#define NS_PER_SEC 1000000000ull
+#define NS_PER_SEC	 1000000000ull
 
 struct sem {
 	int value;
@@ -57,7 +57,7 @@ static void set_put_locked(struct sem_set *s)
 
 static struct sem_undo *undo_find(struct ipc *ipc, struct process *p, int id)
 {
-	list_for_each(pos, &ipc->undos) {
+	list_for_each (pos, &ipc->undos) {
 		struct sem_undo *u = list_entry(pos, struct sem_undo, link);
 
 		if (u->process == p && u->id == id)
@@ -85,7 +85,7 @@ static struct sem_undo *undo_need(struct ipc *ipc, struct process *p, struct sem
 /* Forget adjustments of one semaphore (SETVAL) or, index -1, of the whole set. */
 static void undo_clear(struct ipc *ipc, int id, int index, bool drop)
 {
-	list_for_each_safe(pos, &ipc->undos) {
+	list_for_each_safe (pos, &ipc->undos) {
 		struct sem_undo *u = list_entry(pos, struct sem_undo, link);
 
 		if (u->id != id)
@@ -126,7 +126,7 @@ void ipc_process_exit(struct process *p)
 	if (!ipc)
 		return;
 	pthread_mutex_lock(&ipc->lock);
-	list_for_each_safe(pos, &ipc->undos) {
+	list_for_each_safe (pos, &ipc->undos) {
 		struct sem_undo *u = list_entry(pos, struct sem_undo, link);
 
 		if (u->process != p)
@@ -365,7 +365,7 @@ static int64_t sem_info(struct ipc *ipc, struct task *t, int cmd, uint64_t addr)
 	if (cmd == CMD_SEM_INFO) {
 		info.semaem = 0;
 		pthread_mutex_lock(&ipc->lock);
-		list_for_each(pos, &ipc->objects[IPC_SEM])
+		list_for_each (pos, &ipc->objects[IPC_SEM])
 			info.semaem += (int)set_of(list_entry(pos, struct ipc_object, link))->nsems;
 		pthread_mutex_unlock(&ipc->lock);
 	}

@@ -18,10 +18,10 @@
 #include "runtime/syscall/syscall.h"
 #include "runtime/task/task.h"
 
-#define SHMLBA_BYTES PAGE_SIZE
-#define SHM_MAX_BYTES ((uint64_t)1 << 40)
-#define CMD_SHM_STAT 13
-#define CMD_SHM_INFO 14
+#define SHMLBA_BYTES	 PAGE_SIZE
+#define SHM_MAX_BYTES	 ((uint64_t)1 << 40)
+#define CMD_SHM_STAT	 13
+#define CMD_SHM_INFO	 14
 #define CMD_SHM_STAT_ANY 15
 
 struct segment {
@@ -325,7 +325,7 @@ static int64_t shm_info(struct ipc *ipc, struct task *t, int cmd, uint64_t addr)
 	int last;
 
 	pthread_mutex_lock(&ipc->lock);
-	list_for_each(pos, &ipc->objects[IPC_SHM]) {
+	list_for_each (pos, &ipc->objects[IPC_SHM]) {
 		struct segment *s = segment_of(list_entry(pos, struct ipc_object, link));
 
 		info.used_ids++;
@@ -359,13 +359,12 @@ int64_t sys_shmctl(struct task *t, const uint64_t a[6])
 		return -EFAULT;
 	pthread_mutex_lock(&ipc->lock);
 	o = cmd == CMD_SHM_STAT || cmd == CMD_SHM_STAT_ANY ? ipc_nth(ipc, IPC_SHM, (int)a[0])
-							     : ipc_find(ipc, IPC_SHM, (int)a[0]);
+							   : ipc_find(ipc, IPC_SHM, (int)a[0]);
 	ret = o ? segment_control(t, segment_of(o), cmd, &ds, &drop) : -EINVAL;
 	pthread_mutex_unlock(&ipc->lock);
 	if (drop)
 		shm_destroy(o);
-	if (ret >= 0 &&
-	    (cmd == IPC_STAT || cmd == CMD_SHM_STAT || cmd == CMD_SHM_STAT_ANY) &&
+	if (ret >= 0 && (cmd == IPC_STAT || cmd == CMD_SHM_STAT || cmd == CMD_SHM_STAT_ANY) &&
 	    mm_copy_out(t->mm, GVA(a[2]), &ds, sizeof(ds)))
 		return -EFAULT;
 	return ret;

@@ -18,7 +18,7 @@
 #include "runtime/task/task.h"
 
 #define STRACE_STRING 32 /* bytes of a string or buffer shown, as strace -s 32 */
-#define STRACE_ARGV 32	 /* strings of argv shown */
+#define STRACE_ARGV   32 /* strings of argv shown */
 
 /* Protects `running` and the order of lines; a leaf but for write(2) to the log. */
 static pthread_mutex_t strace_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -388,8 +388,8 @@ void strace_unknown(struct task *t, uint64_t nr, const uint64_t a[6], int64_t re
 	else
 		strace_add(&l, "syscall_%#llx", (unsigned long long)nr);
 	strace_add(&l, "(%#llx, %#llx, %#llx, %#llx, %#llx, %#llx)", (unsigned long long)a[0],
-		   (unsigned long long)a[1], (unsigned long long)a[2], (unsigned long long)a[3], (unsigned long long)a[4],
-		   (unsigned long long)a[5]);
+		   (unsigned long long)a[1], (unsigned long long)a[2], (unsigned long long)a[3],
+		   (unsigned long long)a[4], (unsigned long long)a[5]);
 	add_result(&l, NULL, result);
 	emit(t, &l, "");
 }
@@ -437,8 +437,9 @@ void strace_signal(struct task *t, int sig, const guest_siginfo_t *info)
 	if (info && sig == SIGCHLD && info->si_code > 0)
 		strace_add(&l, ", si_pid=%d, si_uid=%u, si_status=%d", info->si_pid, info->si_uid,
 			   info->si_status);
-	else if (info && info->si_code > 0 && (sig == SIGSEGV || sig == SIGBUS || sig == SIGILL ||
-					       sig == SIGFPE || sig == SIGTRAP))
+	else if (info && info->si_code > 0 &&
+		 (sig == SIGSEGV || sig == SIGBUS || sig == SIGILL || sig == SIGFPE ||
+		  sig == SIGTRAP))
 		strace_add(&l, ", si_addr=%p", info->si_addr);
 	else if (info && info->si_code <= 0)
 		strace_add(&l, ", si_pid=%d, si_uid=%u", info->si_pid, info->si_uid);

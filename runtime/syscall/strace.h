@@ -25,8 +25,8 @@ void strace_add(struct strace_line *l, const char *fmt, ...) __attribute__((form
 /* What a call's entry leaves for its return: the text of the arguments printed so far. */
 struct strace_call {
 	struct strace_line line;
-	unsigned next_arg; /* index of the first argument kind not printed yet */
-	bool shown;	   /* "<unfinished ...>" went out already */
+	unsigned next_arg;	  /* index of the first argument kind not printed yet */
+	bool shown;		  /* "<unfinished ...>" went out already */
 	struct strace_call *next; /* calls in flight of this kernel: protected by the strace lock */
 	struct task *task;
 };

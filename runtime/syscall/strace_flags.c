@@ -13,7 +13,10 @@ struct flag_name {
 	uint64_t bit;
 	const char *name;
 };
-#define FLAG(f) {f, #f}
+#define FLAG(f)       \
+	{             \
+		f, #f \
+	}
 #define NFLAGS(table) (sizeof(table) / sizeof((table)[0]))
 
 static void add_flags(struct strace_line *l, uint64_t flags, const struct flag_name *names,
@@ -36,11 +39,14 @@ void strace_open_flags(struct strace_line *l, uint64_t flags)
 	static const char *const modes[] = {"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"};
 	/* O_SYNC contains O_DSYNC and O_TMPFILE contains O_DIRECTORY: the wider name comes first. */
 	static const struct flag_name names[] = {
-		FLAG(O_CREAT),	  FLAG(O_EXCL),	    FLAG(O_NOCTTY),  FLAG(O_TRUNC),
-		FLAG(O_APPEND),	  FLAG(O_NONBLOCK), FLAG(O_SYNC),    FLAG(O_DSYNC),
-		FLAG(O_DIRECT),	  {0100000, "O_LARGEFILE"},	     FLAG(O_TMPFILE),
-		FLAG(O_DIRECTORY), FLAG(O_NOFOLLOW), FLAG(O_NOATIME), FLAG(O_CLOEXEC),
-		FLAG(O_PATH),
+		FLAG(O_CREAT),	  FLAG(O_EXCL),
+		FLAG(O_NOCTTY),	  FLAG(O_TRUNC),
+		FLAG(O_APPEND),	  FLAG(O_NONBLOCK),
+		FLAG(O_SYNC),	  FLAG(O_DSYNC),
+		FLAG(O_DIRECT),	  {0100000, "O_LARGEFILE"},
+		FLAG(O_TMPFILE),  FLAG(O_DIRECTORY),
+		FLAG(O_NOFOLLOW), FLAG(O_NOATIME),
+		FLAG(O_CLOEXEC),  FLAG(O_PATH),
 	};
 
 	strace_add(l, "%s", modes[flags & O_ACCMODE]);
@@ -64,10 +70,10 @@ void strace_map_flags(struct strace_line *l, uint64_t flags)
 	static const char *const kinds[] = {"MAP_FILE", "MAP_SHARED", "MAP_PRIVATE",
 					    "MAP_SHARED_VALIDATE"};
 	static const struct flag_name names[] = {
-		FLAG(MAP_FIXED),     FLAG(MAP_ANONYMOUS), FLAG(MAP_32BIT),
-		FLAG(MAP_GROWSDOWN), FLAG(MAP_LOCKED),	  FLAG(MAP_NORESERVE),
-		FLAG(MAP_POPULATE),  FLAG(MAP_NONBLOCK),  FLAG(MAP_STACK),
-		FLAG(MAP_HUGETLB),   FLAG(MAP_SYNC),	  FLAG(MAP_FIXED_NOREPLACE),
+		FLAG(MAP_FIXED),	   FLAG(MAP_ANONYMOUS), FLAG(MAP_32BIT),
+		FLAG(MAP_GROWSDOWN),	   FLAG(MAP_LOCKED),	FLAG(MAP_NORESERVE),
+		FLAG(MAP_POPULATE),	   FLAG(MAP_NONBLOCK),	FLAG(MAP_STACK),
+		FLAG(MAP_HUGETLB),	   FLAG(MAP_SYNC),	FLAG(MAP_FIXED_NOREPLACE),
 		{0x0800, "MAP_DENYWRITE"},
 	};
 
@@ -79,14 +85,29 @@ void strace_map_flags(struct strace_line *l, uint64_t flags)
 void strace_clone_flags(struct strace_line *l, uint64_t flags)
 {
 	static const struct flag_name names[] = {
-		FLAG(CLONE_VM),		   FLAG(CLONE_FS),	      FLAG(CLONE_FILES),
-		FLAG(CLONE_SIGHAND),	   FLAG(CLONE_PIDFD),	      FLAG(CLONE_PTRACE),
-		FLAG(CLONE_VFORK),	   FLAG(CLONE_PARENT),	      FLAG(CLONE_THREAD),
-		FLAG(CLONE_NEWNS),	   FLAG(CLONE_SYSVSEM),	      FLAG(CLONE_SETTLS),
-		FLAG(CLONE_PARENT_SETTID), FLAG(CLONE_CHILD_CLEARTID), FLAG(CLONE_UNTRACED),
-		FLAG(CLONE_CHILD_SETTID),  FLAG(CLONE_NEWCGROUP),     FLAG(CLONE_NEWUTS),
-		FLAG(CLONE_NEWIPC),	   FLAG(CLONE_NEWUSER),	      FLAG(CLONE_NEWPID),
-		FLAG(CLONE_NEWNET),	   FLAG(CLONE_IO),
+		FLAG(CLONE_VM),
+		FLAG(CLONE_FS),
+		FLAG(CLONE_FILES),
+		FLAG(CLONE_SIGHAND),
+		FLAG(CLONE_PIDFD),
+		FLAG(CLONE_PTRACE),
+		FLAG(CLONE_VFORK),
+		FLAG(CLONE_PARENT),
+		FLAG(CLONE_THREAD),
+		FLAG(CLONE_NEWNS),
+		FLAG(CLONE_SYSVSEM),
+		FLAG(CLONE_SETTLS),
+		FLAG(CLONE_PARENT_SETTID),
+		FLAG(CLONE_CHILD_CLEARTID),
+		FLAG(CLONE_UNTRACED),
+		FLAG(CLONE_CHILD_SETTID),
+		FLAG(CLONE_NEWCGROUP),
+		FLAG(CLONE_NEWUTS),
+		FLAG(CLONE_NEWIPC),
+		FLAG(CLONE_NEWUSER),
+		FLAG(CLONE_NEWPID),
+		FLAG(CLONE_NEWNET),
+		FLAG(CLONE_IO),
 	};
 	char buf[16];
 	uint64_t sig = flags & 0xff;

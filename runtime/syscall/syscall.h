@@ -21,12 +21,12 @@
 
 struct task;
 
-#define SYSCALL_MAX 512u /* numbers at or above are never implemented */
+#define SYSCALL_MAX  512u /* numbers at or above are never implemented */
 
-#define SYS_BLOCKS 1u	 /* may park the task */
-#define SYS_MM 2u	 /* edits the address space: always on the vCPU's own thread */
-#define SYS_NORETURN 4u	 /* does not write a result (exit, rt_sigreturn, execve on success) */
-#define SYS_INSIDE 8u	 /* normally answered by the shim */
+#define SYS_BLOCKS   1u /* may park the task */
+#define SYS_MM	     2u /* edits the address space: always on the vCPU's own thread */
+#define SYS_NORETURN 4u /* does not write a result (exit, rt_sigreturn, execve on success) */
+#define SYS_INSIDE   8u /* normally answered by the shim */
 
 typedef int64_t (*syscall_fn)(struct task *t, const uint64_t a[6]);
 

@@ -7,7 +7,7 @@
 
 #include "runtime/arch/regs.h"
 
-#define SYSCALL(name, x86_64, arm64, args, flags)                                                  \
+#define SYSCALL(name, x86_64, arm64, args, flags) \
 	int64_t sys_##name(struct task *t, const uint64_t a[6]);
 #include "runtime/syscall/all.def"
 #undef SYSCALL
@@ -20,8 +20,7 @@ enum {
 };
 
 static const struct syscall_row rows[ROW_COUNT + 1] = {
-#define SYSCALL(name, x86_64, arm64, args, flags)                                                  \
-	[ROW_##name] = {#name, args, sys_##name, flags},
+#define SYSCALL(name, x86_64, arm64, args, flags) [ROW_##name] = {#name, args, sys_##name, flags},
 #include "runtime/syscall/all.def"
 #undef SYSCALL
 };
@@ -32,8 +31,8 @@ static const struct syscall_row rows[ROW_COUNT + 1] = {
 static int row_of(int nr)
 {
 	switch (nr) {
-#define SYSCALL(name, x86_64, arm64, args, flags)                                                  \
-	case ROW_LABEL(ARCH_SYSCALL_COLUMN(x86_64, arm64), ROW_##name):                            \
+#define SYSCALL(name, x86_64, arm64, args, flags)                       \
+	case ROW_LABEL(ARCH_SYSCALL_COLUMN(x86_64, arm64), ROW_##name): \
 		return ROW_##name;
 #include "runtime/syscall/all.def"
 #undef SYSCALL
@@ -50,8 +49,7 @@ const struct syscall_row *syscall_lookup(uint64_t nr)
 }
 
 static const int16_t numbers[ROW_COUNT + 1] = {
-#define SYSCALL(name, x86_64, arm64, args, flags)                                                  \
-	[ROW_##name] = ARCH_SYSCALL_COLUMN(x86_64, arm64),
+#define SYSCALL(name, x86_64, arm64, args, flags) [ROW_##name] = ARCH_SYSCALL_COLUMN(x86_64, arm64),
 #include "runtime/syscall/all.def"
 #undef SYSCALL
 };

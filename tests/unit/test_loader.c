@@ -82,11 +82,11 @@ static void test_header_truncated(void **state)
 		assert_int_equal(elf_parse_header(&eh, len, &out), -ENOEXEC);
 }
 
-#define REFUSED(field, value)                                                                      \
-	do {                                                                                       \
-		Elf64_Ehdr eh = good_header();                                                     \
-		eh.field = value;                                                                  \
-		assert_int_equal(parse_header(&eh), -ENOEXEC);                                     \
+#define REFUSED(field, value)                                  \
+	do {                                                   \
+		Elf64_Ehdr eh = good_header();                 \
+		eh.field = value;                              \
+		assert_int_equal(parse_header(&eh), -ENOEXEC); \
 	} while (0)
 
 static void test_header_hostile(void **state)
@@ -148,8 +148,8 @@ static void test_segments_hostile(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		Elf64_Phdr ph = load_segment(bad[i].vaddr, bad[i].offset, bad[i].filesz,
-					     bad[i].memsz);
+		Elf64_Phdr ph =
+			load_segment(bad[i].vaddr, bad[i].offset, bad[i].filesz, bad[i].memsz);
 
 		assert_int_equal(parse(good_header(), &ph, 1), -ENOEXEC);
 	}
@@ -262,7 +262,10 @@ static void test_script_plain(void **state)
 	assert_null(l.arg);
 	assert_int_equal(script("#!/bin/sh", &l), 1); /* no newline at all */
 	assert_string_equal(l.interp, "/bin/sh");
-	assert_int_equal(script("\x7f" "ELF", &l), 0);
+	assert_int_equal(script("\x7f"
+				"ELF",
+				&l),
+			 0);
 	assert_int_equal(script("#", &l), 0);
 	assert_int_equal(script("", &l), 0);
 }

@@ -78,8 +78,8 @@ static void test_columns(void **state)
 
 static void test_unknown_numbers(void **state)
 {
-	static const uint64_t bad[] = {SYSCALL_MAX, SYSCALL_MAX - 1, 0xffffffff, UINT64_MAX,
-				       (uint64_t)-4, 0x40000000, 0x40000001};
+	static const uint64_t bad[] = {SYSCALL_MAX,  SYSCALL_MAX - 1, 0xffffffff, UINT64_MAX,
+				       (uint64_t)-4, 0x40000000,      0x40000001};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
