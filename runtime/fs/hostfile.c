@@ -113,12 +113,6 @@ static int64_t hostfile_seek(struct file *f, int64_t off, int whence)
 	return ret;
 }
 
-static uint32_t hostfile_poll(struct file *f, struct waiter *w)
-{
-	(void)f, (void)w;
-	return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
-}
-
 static int64_t hostfile_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t arg)
 {
 	struct hostfile *hf = f->data;
@@ -276,11 +270,11 @@ static void hostfile_release(struct file *f)
 	free(hf);
 }
 
+/* No poll op: the host descriptor answers, and refuses epoll as Linux does for these. */
 static const struct file_ops hostfile_ops = {
 	.read = hostfile_read,
 	.write = hostfile_write,
 	.seek = hostfile_seek,
-	.poll = hostfile_poll,
 	.ioctl = hostfile_ioctl,
 	.backing = hostfile_backing,
 	.fsync = hostfile_fsync,
@@ -378,7 +372,6 @@ static int64_t hostdir_seek(struct file *f, int64_t off, int whence)
 
 static const struct file_ops hostdir_ops = {
 	.seek = hostdir_seek,
-	.poll = hostfile_poll,
 	.readdir = hostdir_readdir,
 	.fsync = hostfile_fsync,
 	.release = hostfile_release,
