@@ -220,9 +220,8 @@ static int apply_globals(const struct cli_values *v, struct oci_global *g, struc
 	g->max_vcpus = vcpus ? (unsigned)strtoul(vcpus, NULL, 0) : 0;
 	g->debug = debug && is_true(debug);
 	g->systemd_cgroup = systemd && is_true(systemd);
-	/* mm/ reads it when the application kernel is made. */
-	if (tlb && setenv("NACRE_TLB", tlb, 1))
-		return oci_fail_errno(err, errno, "--tlb %s", tlb);
+	if (tlb)
+		log_warning("--tlb %s is not applied: flushes are always the smallest that suffice", tlb);
 	return 0;
 }
 

@@ -25,7 +25,7 @@ const struct cli_option cli_global_options[] = {
 	 NULL},
 	{"strace", NULL, CLI_OPTIONAL,
 	 "print the container's system calls, to a file with --strace=FILE", NULL},
-	{"tlb", NULL, CLI_STRING, "how translations are flushed, for measurements", NULL},
+	{"tlb", NULL, CLI_STRING, "taken with a warning: not applied", NULL},
 	{"vcpus", NULL, CLI_INT, "most virtual CPUs of a container (default: from the host's CPUs)",
 	 NULL},
 	{"help", "h", CLI_BOOL, "show help", NULL},

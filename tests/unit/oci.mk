@@ -1,1 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+check_PROGRAMS += tests/unit/test_oci
+tests_unit_test_oci_SOURCES = tests/unit/test_oci.c
+tests_unit_test_oci_LDADD = libnacre.a $(UNIT_LIBS)
+TESTS += tests/unit/test_oci
+
+# The config parser against the bundles named on its command line; a libFuzzer build links the same
+# file without FUZZ_MAIN.
+EXTRA_PROGRAMS += tests/fuzz/fuzz_config
+tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c
+tests_fuzz_fuzz_config_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_MAIN
+tests_fuzz_fuzz_config_LDADD = libnacre.a $(NACRE_LIBS)
