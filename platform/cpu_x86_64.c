@@ -241,21 +241,24 @@ static void decode_halt(struct vcpu *v, struct arch_regs *r, struct cpu_trap *tr
 /*
  * Kicked. At user level the registers are the user's. In the shim on its way out nothing has
  * happened yet: *r stands. In the shim on its way in, run on with the single-step flag in the user's
- * RFLAGS, so that an answer given inside comes back after one user instruction.
+ * RFLAGS, so that an answer given inside comes back after one user instruction. Where SYSCALL enters
+ * at ring 3 (PVM), the entry's address with user privilege is the way in as well.
  */
 static bool settle_kick(struct vcpu *v, struct arch_regs *r, uint32_t *load)
 {
 	struct nacre_regs_x86 *x = &v->regs.x86;
+	bool at_entry = x->user && x->rip == SHIM_TEXT_VA + SHIM_SYSCALL;
 
 	*load = 0;
-	if (x->user) {
+	if (x->user && !at_entry) {
 		get_general(r, x);
 		r->rflags = user_flags(x->rflags);
 		return true;
 	}
 	if (in_text(x->rip, SHIM_SYSRET, SHIM_TEXT_BYTES))
 		return true;
-	if (in_text(x->rip, SHIM_PAGE_FAULT_QUIRK, SHIM_SYSRET) && !(x->r11 & RFLAGS_TF)) {
+	if ((at_entry || in_text(x->rip, SHIM_PAGE_FAULT_QUIRK, SHIM_SYSRET)) &&
+	    !(x->r11 & RFLAGS_TF)) {
 		x->r11 |= RFLAGS_TF;
 		v->stepping = 1;
 		*load = NACRE_LOAD_GENERAL;
