@@ -356,19 +356,38 @@ static int hostfs_statfs(struct vnode *n, struct statfs *out)
 
 /* ---- changes to directories ---- */
 
+/* chmod by name without following what may have taken the name's place. */
+static int restore_mode(struct hostnode *dir, const char *name, uint32_t mode)
+{
+	int fd = openat(dir->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), dirfd, ret;
+	struct kstat st;
+	char path[40];
+
+	if (fd < 0)
+		return (int)host_errno();
+	host_fd_path(dir->fs->kernel, fd, &dirfd, path);
+	ret = host_fstat(fd, &st);
+	if (!ret && S_ISLNK(st.mode))
+		ret = -ENOENT;
+	if (!ret && fchmodat(dirfd, path, mode & 07777, 0) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
 /*
  * Give a just created entry its owner. Refused without privilege over the id (rootless with a single
  * mapped id): it stays with the container's root then.
  */
-static int own_new(int dirfd, const char *name, const struct kattr *a)
+static int own_new(struct hostnode *h, const char *name, const struct kattr *a)
 {
 	if (a->uid == geteuid() && a->gid == getegid())
 		return 0;
-	if (fchownat(dirfd, name, a->uid, a->gid, AT_SYMLINK_NOFOLLOW) == 0) {
+	if (fchownat(h->fd, name, a->uid, a->gid, AT_SYMLINK_NOFOLLOW) == 0) {
 		/* A change of owner clears the set-id bits. */
-		if (a->mode & (S_ISUID | S_ISGID) && !S_ISLNK(a->mode))
-			fchmodat(dirfd, name, a->mode & 07777, AT_SYMLINK_NOFOLLOW);
-		return 0;
+		return a->mode & (S_ISUID | S_ISGID) && !S_ISLNK(a->mode)
+			       ? restore_mode(h, name, a->mode)
+			       : 0;
 	}
 	return errno == EPERM || errno == EINVAL ? 0 : -errno;
 }
@@ -383,8 +402,12 @@ static int hostfs_create(struct vnode *dir, const char *name, const struct kattr
 	if (fd < 0)
 		return (int)host_errno();
 	if ((a->uid != geteuid() || a->gid != getegid()) && fchown(fd, a->uid, a->gid) == 0 &&
-	    a->mode & (S_ISUID | S_ISGID))
-		fchmod(fd, a->mode & 07777);
+	    a->mode & (S_ISUID | S_ISGID) && fchmod(fd, a->mode & 07777) < 0) {
+		int ret = -errno;
+
+		close(fd);
+		return ret;
+	}
 	return hostnode_adopt(h->fs, fd, out);
 }
 
@@ -394,7 +417,7 @@ static int hostfs_mkdir(struct vnode *dir, const char *name, const struct kattr 
 
 	if (mkdirat(h->fd, name, a->mode & 07777) < 0)
 		return (int)host_errno();
-	return own_new(h->fd, name, a);
+	return own_new(h, name, a);
 }
 
 static int hostfs_mknod(struct vnode *dir, const char *name, const struct kattr *a, uint64_t rdev)
@@ -403,7 +426,7 @@ static int hostfs_mknod(struct vnode *dir, const char *name, const struct kattr 
 
 	if (mknodat(h->fd, name, a->mode, rdev) < 0)
 		return (int)host_errno();
-	return own_new(h->fd, name, a);
+	return own_new(h, name, a);
 }
 
 static int hostfs_symlink(struct vnode *dir, const char *name, const char *target,
@@ -413,7 +436,7 @@ static int hostfs_symlink(struct vnode *dir, const char *name, const char *targe
 
 	if (symlinkat(target, h->fd, name) < 0)
 		return (int)host_errno();
-	return own_new(h->fd, name, a);
+	return own_new(h, name, a);
 }
 
 static int hostfs_link(struct vnode *dir, const char *name, struct vnode *target)
