@@ -310,6 +310,12 @@ static void op_touch(struct model *m)
 	uint32_t step = model_random(m, 3) ? 1 : 37;
 
 	m->what = "touch";
+	/* Pages far apart: more host runs than are invalidated one by one. */
+	if (model_random(m, 8) == 0) {
+		page = model_random(m, 64);
+		step = 64;
+		n = MODEL_PAGES / step;
+	}
 	for (uint32_t i = 0; i < n && page < MODEL_PAGES; i++, page += step)
 		if (s->page[page].mapped || model_random(m, 16) == 0)
 			touch(m, s, page, model_random(m, 2) ? MM_ACCESS_WRITE : MM_ACCESS_READ);
