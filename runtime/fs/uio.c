@@ -164,8 +164,11 @@ static int64_t host_transfer(int fd, const struct iovec *iov, int n, int64_t off
 	return ret < 0 ? -errno : ret;
 }
 
-/* Gather a prefix of the list into host segments. Bytes covered, -EAGAIN: bounce, or -EFAULT. */
-static int64_t uio_pin(struct uio *u, bool write, struct iovec *iov, int *cnt, struct mm_pin *pin)
+/*
+ * Gather a prefix of the list into host segments, to store to or to load from. Bytes covered,
+ * -EAGAIN: bounce, or -EFAULT.
+ */
+static int64_t uio_pin(struct uio *u, bool store, struct iovec *iov, int *cnt, struct mm_pin *pin)
 {
 	uint64_t addr;
 	size_t n = uio_current(u, &addr);
@@ -175,7 +178,7 @@ static int64_t uio_pin(struct uio *u, bool write, struct iovec *iov, int *cnt, s
 		return 0;
 	}
 	if (u->mm)
-		return mm_pin(u->mm, GVA(addr), n, write, iov, cnt, pin);
+		return mm_pin(u->mm, GVA(addr), n, store, iov, cnt, pin);
 	iov[0] = (struct iovec){.iov_base = (void *)(uintptr_t)addr, .iov_len = n};
 	*cnt = 1;
 	return n;
@@ -234,7 +237,7 @@ static int64_t uio_host_move(struct uio *u, int fd, int64_t off, int flags, bool
 		struct iovec iov[PIN_IOV];
 		struct mm_pin pin;
 		int cnt = PIN_IOV;
-		int64_t want = uio_wants_bounce(u) ? -EAGAIN : uio_pin(u, !read, iov, &cnt, &pin);
+		int64_t want = uio_wants_bounce(u) ? -EAGAIN : uio_pin(u, read, iov, &cnt, &pin);
 		int64_t at = off < 0 ? off : off + done, ret;
 
 		if (want == -EAGAIN) {
