@@ -113,6 +113,7 @@ struct process {
 	uint64_t start_ns;	     /* CLOCK_BOOTTIME at creation */
 	atomic_int dumpable; /* PR_SET_DUMPABLE */
 	atomic_int nice;
+	atomic_int oom_score_adj; /* /proc/PID/oom_score_adj */
 	bool thp_disable;
 	atomic_uint membarrier; /* commands registered for, membarrier(2) */
 	struct waitq exit_wait; /* pidfds: woken when the process became a zombie */
@@ -211,6 +212,7 @@ struct kernel {
 	struct mm_system *mm_system;
 	struct vfs *vfs; /* mount tree: runtime/fs/vfs.h */
 	struct vdso *vdso;
+	struct ipc *_Atomic ipc; /* System V IPC, made at its first use: runtime/syscall/ipc.h */
 	struct futex_table *futexes;
 	pthread_mutex_t uts_lock;
 	char hostname[65], domainname[65];
