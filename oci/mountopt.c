@@ -181,25 +181,6 @@ uint64_t oci_mount_attr(unsigned long f)
 	return a;
 }
 
-void oci_mount_options_text(unsigned long flags, const char *data, struct buf *out)
-{
-	static const struct {
-		unsigned long flag;
-		const char *name;
-	} shown[] = {
-		{MS_NOSUID, "nosuid"},	 {MS_NODEV, "nodev"},		{MS_NOEXEC, "noexec"},
-		{MS_NOATIME, "noatime"}, {MS_NODIRATIME, "nodiratime"}, {MS_RELATIME, "relatime"},
-		{MS_NOSYMFOLLOW, "nosymfollow"},
-	};
-
-	buf_str(out, flags & MS_RDONLY ? "ro" : "rw");
-	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
-		if (flags & shown[i].flag)
-			buf_printf(out, ",%s", shown[i].name);
-	if (data && *data)
-		buf_printf(out, ",%s", data);
-}
-
 size_t oci_mount_option_names(const char **names, size_t cap)
 {
 	for (size_t i = 0; i < NOPTIONS && i < cap; i++)

@@ -25,8 +25,6 @@ int oci_mount_options_parse(const char *const *list, size_t n, const char *key,
 			    struct oci_mount_options *out, struct oci_error *err);
 /* MOUNT_ATTR_* of MS_* flags (mount_setattr(2)). */
 uint64_t oci_mount_attr(unsigned long ms_flags);
-/* "rw,nosuid,..." as /proc/mounts would print flags and data. */
-void oci_mount_options_text(unsigned long flags, const char *data, struct buf *out);
 /* All option names that are known, sorted; for `features`. */
 size_t oci_mount_option_names(const char **names, size_t cap);
 

@@ -162,7 +162,6 @@ static int mount_own(struct rootfs *r, const struct oci_mount *m, const char *fs
 		     const char *target, const char *key, bool under_own, struct oci_error *err)
 {
 	struct oci_mount_options o;
-	cleanup_buf struct buf text = {0};
 	int fd, e = oci_mount_options_parse(m->options, m->noptions, key, &o, err);
 
 	if (e)
@@ -177,10 +176,9 @@ static int mount_own(struct rootfs *r, const struct oci_mount *m, const char *fs
 		else
 			e = oci_fail_errno(err, -fd, "%s: cannot create %s in the rootfs", key, target);
 	}
-	oci_mount_options_text(o.flags, o.data.s, &text);
 	if (!e)
-		e = rootfs_list(r, target, fstype, -1, m->source ? m->source : fstype, text.s, o.flags,
-				err);
+		e = rootfs_list(r, target, fstype, -1, m->source ? m->source : fstype,
+				o.data.s ? o.data.s : "", o.flags, err);
 	oci_mount_options_free(&o);
 	return e;
 }

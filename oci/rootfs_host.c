@@ -140,7 +140,6 @@ int rootfs_mount_host(struct rootfs *r, const struct oci_mount *m, const char *t
 		      const char *key, int bundle_fd, bool under_own, struct oci_error *err)
 {
 	struct oci_mount_options o;
-	cleanup_buf struct buf text = {0};
 	cleanup_fd int tree = -1;
 	bool file = false, bind;
 	int fd, e = oci_mount_options_parse(m->options, m->noptions, key, &o, err);
@@ -167,10 +166,9 @@ int rootfs_mount_host(struct rootfs *r, const struct oci_mount *m, const char *t
 		if (!e && fd < 0)
 			e = oci_fail_errno(err, -fd, "%s: cannot open %s in the rootfs", key, target);
 	}
-	oci_mount_options_text(o.flags, o.data.s, &text);
 	if (!e)
-		e = rootfs_list(r, target, "host", fd, m->source ? m->source : m->type, text.s,
-				o.flags | MS_NODEV, err);
+		e = rootfs_list(r, target, "host", fd, m->source ? m->source : m->type,
+				!bind && o.data.s ? o.data.s : "", o.flags | MS_NODEV, err);
 	oci_mount_options_free(&o);
 	return e;
 }
@@ -265,7 +263,7 @@ static int make_readonly(struct rootfs *r, const char *path, struct oci_error *e
 	fd = e ? -1 : rootfs_open_mounted(r->fd, path);
 	if (e || fd < 0)
 		return oci_fail_errno(err, e ? -e : -fd, "config.json: linux.readonlyPaths: %s", path);
-	return rootfs_list(r, path, "host", fd, path, "ro", MS_RDONLY | MS_NODEV, err);
+	return rootfs_list(r, path, "host", fd, path, "", MS_RDONLY | MS_NODEV, err);
 }
 
 int rootfs_hide(struct rootfs *r, const struct oci_config *cfg, struct oci_error *err)

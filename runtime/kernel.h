@@ -24,7 +24,7 @@ struct kernel_mount {
 	const char *fstype; /* "host": the directory (or file) behind dirfd; "proc", "devpts",
 			       "tmpfs", "dev", "mqueue" */
 	int dirfd;	    /* "host" only; owned by the kernel after kernel_create() */
-	const char *source, *options; /* as /proc/mounts shows them; options parsed by the fs */
+	const char *source, *options; /* shown by /proc/mounts, flags apart; parsed by the fs */
 	unsigned long flags;	      /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME ... */
 };
 
