@@ -417,14 +417,31 @@ static int bind_path(struct task *t, struct file *f, const struct sockaddr_un *u
 	return ret;
 }
 
+/* A second bind fails, but a path that exists is complained about first. */
+static int rebind_error(struct task *t, const struct sockaddr_un *un, socklen_t len)
+{
+	char path[sizeof(un->sun_path) + 1];
+	struct vpath there;
+
+	if (!is_path(un, len))
+		return -EINVAL;
+	path_text(un, len, path);
+	if (vfs_lookup(t, AT_FDCWD, path, 0, &there, NULL))
+		return -EINVAL;
+	vpath_put(&there);
+	return -EADDRINUSE;
+}
+
 static int bind_unix(struct task *t, struct file *f, const struct sockaddr_un *un, socklen_t len)
 {
 	struct sock *s = sock_of(f);
 	struct unix_id *id;
 	int ret = 0;
 
-	if (un->sun_family != AF_UNIX || len < PATH_OFFSET || len > sizeof(*un) || s->self)
+	if (un->sun_family != AF_UNIX || len < PATH_OFFSET || len > sizeof(*un))
 		return -EINVAL;
+	if (s->self)
+		return rebind_error(t, un, len);
 	id = unix_id_create(t);
 	if (!id)
 		return -ENOMEM;

@@ -278,6 +278,14 @@ int64_t sock_read(struct file *f, struct task *t, struct uio *to, int64_t *pos)
 	return sock_recv(t, f, to, 0, &r);
 }
 
+/* The sender as the guest knows it; one without a name has no address at all, not an empty one. */
+static void recv_name(struct sock *s, struct recv_state *r)
+{
+	sockaddr_to_guest(s, &r->from, &r->fromlen);
+	if (s->domain == AF_UNIX && r->fromlen <= sizeof(sa_family_t))
+		r->fromlen = 0;
+}
+
 /* ---- system calls ---- */
 
 /* A named destination for sendto and sendmsg. */
@@ -403,7 +411,10 @@ int64_t sys_recvfrom(struct task *t, const uint64_t a[6])
 	uio_single(&u, t->mm, GVA(a[1]), a[2] > SSIZE_MAX ? SSIZE_MAX : a[2]);
 	ret = sock_recv(t, f, &u, (int)a[3], &r);
 	if (ret >= 0 && a[4]) {
-		int err = sockaddr_copy_out(t, sock_of(f), a[4], a[5], &r.from, r.fromlen);
+		int err;
+
+		recv_name(sock_of(f), &r);
+		err = sockaddr_copy_out(t, sock_of(f), a[4], a[5], &r.from, r.fromlen);
 
 		if (err)
 			ret = err;
@@ -428,15 +439,15 @@ static int recv_results(struct task *t, struct file *f, struct guest_msghdr *h, 
 			src = sock_get_peer(s);
 	}
 	if (h->name) {
-		struct sockaddr_storage from = r->from;
-		socklen_t len = r->fromlen;
+		uint32_t len;
 
-		sockaddr_to_guest(s, &from, &len);
-		if (mm_copy_out(t->mm, GVA(h->name), &from, h->namelen < len ? h->namelen : len)) {
+		recv_name(s, r);
+		len = h->namelen < r->fromlen ? h->namelen : r->fromlen;
+		if (mm_copy_out(t->mm, GVA(h->name), &r->from, len)) {
 			unix_id_put(src);
 			return -EFAULT;
 		}
-		h->namelen = len;
+		h->namelen = r->fromlen;
 	} else {
 		h->namelen = 0;
 	}

@@ -276,7 +276,10 @@ static void add_arg(struct strace_line *l, struct task *t, const char *args, uns
 /* open's mode means something only to calls that may create. */
 static bool arg_is_moot(const char *args, unsigned i, const uint64_t a[6])
 {
-	return args[i] == 'm' && i && args[i - 1] == 'o' && !(a[i - 1] & (O_CREAT | O_TMPFILE));
+	if (args[i] != 'm' || !i || args[i - 1] != 'o')
+		return false;
+	/* O_TMPFILE contains O_DIRECTORY. */
+	return !(a[i - 1] & O_CREAT) && (a[i - 1] & O_TMPFILE) != O_TMPFILE;
 }
 
 /* Print arguments from call->next_arg on; before the call has run, stop at the first output. */
