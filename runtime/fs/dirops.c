@@ -52,8 +52,8 @@ static uint32_t masked(struct task *t, uint32_t mode)
 	return m;
 }
 
-/* 0 when the name is free for creation, with the new node's owner in attr. */
-static int place_free(struct task *t, struct place *p, uint32_t mode, struct kattr *attr)
+/* 0 when nothing has the name. */
+static int place_absent(struct task *t, struct place *p, uint32_t mode)
 {
 	struct vpath child;
 	int ret;
@@ -67,9 +67,15 @@ static int place_free(struct task *t, struct place *p, uint32_t mode, struct kat
 	}
 	if (ret != -ENOENT)
 		return ret;
-	if (p->slash && !S_ISDIR(mode))
-		return -ENOENT;
-	return perm_create(t, &p->dir, mode, attr);
+	return p->slash && !S_ISDIR(mode) ? -ENOENT : 0;
+}
+
+/* The same for whoever may create there, with the new node's owner in attr. */
+static int place_free(struct task *t, struct place *p, uint32_t mode, struct kattr *attr)
+{
+	int ret = place_absent(t, p, mode);
+
+	return ret ? ret : perm_create(t, &p->dir, mode, attr);
 }
 
 static int64_t do_mkdir(struct task *t, int dirfd, uint64_t upath, uint32_t mode)
@@ -185,15 +191,38 @@ int64_t sys_symlinkat(struct task *t, const uint64_t a[6])
 	return do_symlink(t, a[0], (int)a[1], a[2]);
 }
 
+/*
+ * fs.protected_hardlinks (proc_sys_fs(5)): who neither owns a file nor may read and write it cannot
+ * link to it, nor to a special or set-id file.
+ */
+static int may_link(struct task *t, const struct vpath *src)
+{
+	struct kstat st;
+	int ret = vpath_getattr(src, &st);
+
+	if (ret || perm_owner(t, &st))
+		return ret;
+	if (!S_ISREG(st.mode) || st.mode & S_ISUID ||
+	    (st.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) ||
+	    perm_check(t, &st, R_OK | W_OK) < 0)
+		return -EPERM;
+	return 0;
+}
+
 static int link_to(struct task *t, const struct vpath *src, struct place *p)
 {
 	struct kattr attr;
-	int ret = place_free(t, p, src->node->type | 0600, &attr);
+	int ret = place_absent(t, p, src->node->type);
 
 	if (ret)
 		return ret;
 	if (p->dir.mount != src->mount)
 		return -EXDEV;
+	ret = may_link(t, src);
+	if (!ret)
+		ret = perm_create(t, &p->dir, src->node->type | 0600, &attr);
+	if (ret)
+		return ret;
 	if (src->node->type == S_IFDIR)
 		return -EPERM;
 	ret = p->dir.node->ops->link ? p->dir.node->ops->link(p->dir.node, p->name, src->node) : -EPERM;
@@ -280,7 +309,9 @@ static int64_t do_unlink(struct task *t, int dirfd, uint64_t upath, bool dir)
 
 	if (ret)
 		return ret;
-	if (!strcmp(p.name, "."))
+	if (!strcmp(p.name, ".") && p.slash && p.dir.node == p.dir.mount->root)
+		ret = dir ? -EBUSY : -EISDIR; /* the path was "/" */
+	else if (!strcmp(p.name, "."))
 		ret = dir ? -EINVAL : -EISDIR;
 	else if (!strcmp(p.name, ".."))
 		ret = dir ? -ENOTEMPTY : -EISDIR;

@@ -350,6 +350,9 @@ int64_t sys_flock(struct task *t, const uint64_t a[6])
 	struct file *f;
 	int64_t ret;
 
+	/* Mandatory locks are gone; Linux says yes and does nothing. */
+	if (op & LOCK_MAND)
+		return 0;
 	if (op != LOCK_SH && op != LOCK_EX && op != LOCK_UN)
 		return -EINVAL;
 	ret = fd_get_io(t, (int)a[0], &f);

@@ -168,7 +168,9 @@ int64_t sys_sendfile(struct task *t, const uint64_t a[6])
 
 	if (ret)
 		return ret;
-	if (a[2]) {
+	if ((int64_t)a[3] < 0)
+		ret = -EINVAL;
+	if (!ret && a[2]) {
 		ret = get_offset(t, a[2], &off);
 		c.in_at = &off;
 		if (!ret && !c.in->ops->seek)

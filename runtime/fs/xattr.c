@@ -46,6 +46,12 @@ static bool has_prefix(const char *s, const char *prefix)
 	return !strncmp(s, prefix, strlen(prefix)) && s[strlen(prefix)];
 }
 
+/* A namespace without a name behind it. */
+static bool is_bare_prefix(const char *s)
+{
+	return !strcmp(s, "user.") || !strcmp(s, "trusted.") || !strcmp(s, "security.");
+}
+
 /* May t read (or change) this attribute? xattr(7): one rule a namespace. */
 static int xattr_permission(struct task *t, const struct vpath *p, const char *name, bool write)
 {
@@ -53,6 +59,8 @@ static int xattr_permission(struct task *t, const struct vpath *p, const char *n
 
 	if (ret)
 		return ret;
+	if (is_bare_prefix(name))
+		return -EINVAL;
 	if (has_prefix(name, "trusted."))
 		return cred_capable(t->cred, CAP_SYS_ADMIN) ? 0 : write ? -EPERM : -ENODATA;
 	if (!strcmp(name, "security.capability"))
