@@ -67,6 +67,9 @@ static int place_absent(struct task *t, struct place *p, uint32_t mode)
 	}
 	if (ret != -ENOENT)
 		return ret;
+	/* Names that proc does not have cannot even be thought of: ENOENT, not EPERM. */
+	if (p->dir.mount->type == &procfs_type)
+		return -ENOENT;
 	return p->slash && !S_ISDIR(mode) ? -ENOENT : 0;
 }
 

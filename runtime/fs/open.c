@@ -194,7 +194,7 @@ static int create_in(struct task *t, const struct vpath *dir, const char *last, 
 	if (ret)
 		return ret;
 	if (!dir->node->ops->create)
-		return -EACCES;
+		return dir->mount->type == &procfs_type ? -ENOENT : -EACCES;
 	ret = dir->node->ops->create(dir->node, last, &attr, &p.node);
 	if (ret)
 		return ret;

@@ -49,6 +49,11 @@ static void put_file(int dirfd, const char *name, const char *text)
 	close(fd);
 }
 
+static void put_link(const char *target, const char *name)
+{
+	assert_int_equal(symlinkat(target, root_fd, name), 0);
+}
+
 /* root/ is the container's, secret beside it must never be seen. */
 static void make_tree(void)
 {
@@ -67,16 +72,16 @@ static void make_tree(void)
 	put_file(root_fd, "usr/bin/tool", "tool");
 	put_file(root_fd, "usr/private/key", "key");
 	put_file(root_fd, "plain", "plain");
-	symlinkat("usr/bin", root_fd, "bin");
-	symlinkat("tool", root_fd, "usr/bin/alias");
-	symlinkat("../private/key", root_fd, "usr/bin/up");
-	symlinkat("/usr/bin/tool", root_fd, "absolute");
-	symlinkat("../../../../secret", root_fd, "escape");
-	symlinkat("/proc/self/root/etc/passwd", root_fd, "proc-escape");
-	symlinkat("../../../secret", root_fd, "usr/bin/deep-escape");
-	symlinkat("loop-b", root_fd, "loop-a");
-	symlinkat("loop-a", root_fd, "loop-b");
-	symlinkat("nowhere", root_fd, "dangling");
+	put_link("usr/bin", "bin");
+	put_link("tool", "usr/bin/alias");
+	put_link("../private/key", "usr/bin/up");
+	put_link("/usr/bin/tool", "absolute");
+	put_link("../../../../secret", "escape");
+	put_link("/proc/self/root/etc/passwd", "proc-escape");
+	put_link("../../../secret", "usr/bin/deep-escape");
+	put_link("loop-b", "loop-a");
+	put_link("loop-a", "loop-b");
+	put_link("nowhere", "dangling");
 }
 
 static int setup(void **state)
@@ -264,16 +269,15 @@ static void test_rename_storm_never_escapes(void **state)
 	static const char *const paths[] = {"/storm/dir/secret", "/storm/dir/../secret",
 					    "/storm/deep/a/b/../../../../../secret",
 					    "/storm/deep/a/b/../secret"};
+	static const char *const dirs[] = {"storm", "storm/dir", "storm/deep", "storm/deep/a",
+					   "storm/deep/a/b"};
 	pthread_t thread;
 	char buf[64];
 
 	(void)state;
-	mkdirat(root_fd, "storm", 0755);
-	mkdirat(root_fd, "storm/dir", 0755);
-	mkdirat(root_fd, "storm/deep", 0755);
-	mkdirat(root_fd, "storm/deep/a", 0755);
-	mkdirat(root_fd, "storm/deep/a/b", 0755);
-	symlinkat("../../..", root_fd, "storm/link");
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		assert_int_equal(mkdirat(root_fd, dirs[i], 0755), 0);
+	put_link("../../..", "storm/link");
 	atomic_store(&storm_over, false);
 	assert_int_equal(pthread_create(&thread, NULL, rename_storm, NULL), 0);
 	for (int i = 0; i < 20000; i++)
