@@ -322,7 +322,8 @@ static void add_result(struct strace_line *l, const struct syscall_row *row, int
 		const char *text = strerrordesc_np((int)-result);
 
 		strace_add(l, " = -1 %s (%s)", name ? name : "E?", text ? text : "Unknown error");
-	} else if ((row && (row->flags & SYS_MM) && result) || result > INT32_MAX) {
+	} else if (result > INT32_MAX ||
+		   (row && row->flags & SYS_MM && result >= (int64_t)ADDRESS_MIN)) {
 		strace_add(l, " = %#llx", (unsigned long long)result);
 	} else {
 		strace_add(l, " = %lld", (long long)result);
