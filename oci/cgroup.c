@@ -68,8 +68,9 @@ static void find_own(struct oci_cgroup_mount *m)
 /* Super options of a v1 mount contain its controllers among other words. */
 static void v1_controllers(const char *options, char *out, size_t len)
 {
-	static const char *const others[] = {"rw", "ro", "xattr", "noprefix", "clone_children",
-					     "cpuset_v2_mode", "none", "seclabel"};
+	static const char *const others[] = {
+		"rw",	"ro",	   "xattr", "noprefix", "clone_children", "cpuset_v2_mode",
+		"none", "seclabel"};
 	char copy[512], *save = NULL;
 
 	snprintf(copy, sizeof(copy), "%s", options);
@@ -99,7 +100,8 @@ int oci_cgroup_mounts(struct oci_cgroup_mount *m, size_t cap)
 		bool known = false;
 
 		if (!dash || sscanf(line, "%*s %*s %*s %*s %255s", point) != 1 ||
-		    sscanf(dash + 3, "%31s %*s %511s", type, opts) != 2 || strncmp(type, "cgroup", 6))
+		    sscanf(dash + 3, "%31s %*s %511s", type, opts) != 2 ||
+		    strncmp(type, "cgroup", 6))
 			continue;
 		if (!strcmp(type, "cgroup2"))
 			m[n].controllers[0] = '\0';
@@ -123,8 +125,8 @@ static void slice_path(const char *slice, char *out, size_t len)
 
 	*out = '\0';
 	for (const char *p = strchr(slice, '-'); p; p = strchr(p + 1, '-'))
-		n += (size_t)snprintf(out + n, n < len ? len - n : 0, "/%.*s.slice", (int)(p - slice),
-				      slice);
+		n += (size_t)snprintf(out + n, n < len ? len - n : 0, "/%.*s.slice",
+				      (int)(p - slice), slice);
 	if (n < len && strcmp(slice, "-.slice"))
 		snprintf(out + n, len - n, "/%.500s", slice);
 }
@@ -143,8 +145,10 @@ int oci_cgroup_path(const char *path, const char *id, const char *own, bool syst
 		name = prefix ? strchr(prefix + 1, ':') : NULL;
 		if (!name || strchr(parts, '/'))
 			return oci_fail(err, EINVAL,
-					"config.json: linux.cgroupsPath must look like slice:prefix:name with "
-					"--systemd-cgroup, not \"%s\"", path);
+					"config.json: linux.cgroupsPath must look like "
+					"slice:prefix:name with "
+					"--systemd-cgroup, not \"%s\"",
+					path);
 		*prefix++ = *name++ = '\0';
 		slice_path(*parts ? parts : "system.slice", slices, sizeof(slices));
 		n = snprintf(out, len, "%s/%s%s%s.scope", slices, prefix, *prefix ? "-" : "",
@@ -242,13 +246,15 @@ int oci_cgroup_create(struct oci_state *s, const char *path, const struct oci_re
 	char rel[512], dir[1024];
 
 	for (int i = 0; i < n; i++) {
-		int r = oci_cgroup_path(path, s->id, m[i].own, s->systemd_cgroup, rel, sizeof(rel), err);
+		int r = oci_cgroup_path(path, s->id, m[i].own, s->systemd_cgroup, rel, sizeof(rel),
+					err);
 
 		if (r)
 			return r;
 		r = make_dirs(&m[i], rel, dir, sizeof(dir));
 		if (r && (n == 1 || m[i].controllers[0]) && wanted(m[i].controllers, res))
-			return oci_fail_errno(err, -r, "cannot create cgroup %s%s", m[i].mountpoint, rel);
+			return oci_fail_errno(err, -r, "cannot create cgroup %s%s", m[i].mountpoint,
+					      rel);
 		if (r) {
 			log_debug("cgroup %s%s left out: errno %d", m[i].mountpoint, rel, -r);
 			continue;
@@ -373,7 +379,8 @@ int oci_cgroup_remove(const struct oci_state *s, struct oci_error *err)
 			r = remove_tree(AT_FDCWD, s->cgroups[i].dir, 0);
 		}
 		if (r)
-			result = oci_fail_errno(err, -r, "cannot remove cgroup %s", s->cgroups[i].dir);
+			result = oci_fail_errno(err, -r, "cannot remove cgroup %s",
+						s->cgroups[i].dir);
 	}
 	return result;
 }

@@ -27,7 +27,8 @@ static int put(const struct apply *a, const char *dir, const char *file, const c
 {
 	int r = oci_cgroup_write(dir, file, value);
 
-	return r ? oci_fail_errno(a->err, -r, "cannot set %s to %s in cgroup %s", file, value, dir) : 0;
+	return r ? oci_fail_errno(a->err, -r, "cannot set %s to %s in cgroup %s", file, value, dir)
+		 : 0;
 }
 
 static int put_int(const struct apply *a, const char *dir, const char *file, int64_t v, bool v2)
@@ -92,8 +93,9 @@ static int memory_v2(const struct apply *a, const char *dir, const struct oci_re
 		int64_t swap = res->memory_swap;
 
 		if (swap > 0 && !res->has_memory)
-			return oci_fail(a->err, EINVAL,
-					"linux.resources.memory.swap needs memory.limit with cgroup v2");
+			return oci_fail(
+				a->err, EINVAL,
+				"linux.resources.memory.swap needs memory.limit with cgroup v2");
 		/* The spec counts memory and swap together, version 2 swap alone. */
 		if (swap > 0)
 			swap -= res->memory;
@@ -106,8 +108,9 @@ static int memory_v2(const struct apply *a, const char *dir, const struct oci_re
 	if (!r && res->has_memory_reservation)
 		r = put_int(a, dir, "memory.low", res->memory_reservation, true);
 	if (res->has_swappiness || res->has_oom_disable)
-		log_warning("linux.resources.memory.%s is not applied: cgroup v2 has no such setting",
-			    res->has_swappiness ? "swappiness" : "disableOOMKiller");
+		log_warning(
+			"linux.resources.memory.%s is not applied: cgroup v2 has no such setting",
+			res->has_swappiness ? "swappiness" : "disableOOMKiller");
 	return r;
 }
 
@@ -160,7 +163,8 @@ static int cpu_v2(const struct apply *a, const char *dir, const struct oci_resou
 		r = put(a, dir, "cpu.max", text);
 	}
 	if (res->has_rt_period || res->has_rt_runtime)
-		log_warning("linux.resources.cpu.realtime%s is not applied: cgroup v2 has no such setting",
+		log_warning("linux.resources.cpu.realtime%s is not applied: cgroup v2 has no such "
+			    "setting",
 			    res->has_rt_period ? "Period" : "Runtime");
 	return r;
 }
@@ -221,7 +225,8 @@ static int apply_others(const struct apply *a, const struct oci_resources *res)
 			dir = need(a, "io", "linux.resources.blockIO.weight", &v2, &r);
 		if (dir)
 			r = oci_cgroup_write(dir, v2 ? "io.bfq.weight" : "blkio.weight",
-					     (snprintf(file, sizeof(file), "%" PRIu64, res->blkio_weight),
+					     (snprintf(file, sizeof(file), "%" PRIu64,
+						       res->blkio_weight),
 					      file));
 		if (r == -ENOENT || r == -EACCES) /* only the BFQ scheduler has the file */
 			log_warning("linux.resources.blockIO.weight is not applied: the host's I/O "
@@ -268,7 +273,8 @@ bool oci_cgroup_frozen(const struct oci_state *s)
 	bool v2;
 	const char *dir = oci_cgroup_dir(s, "freezer", &v2);
 
-	if (!dir || oci_cgroup_read(dir, v2 ? "cgroup.freeze" : "freezer.state", text, sizeof(text)))
+	if (!dir ||
+	    oci_cgroup_read(dir, v2 ? "cgroup.freeze" : "freezer.state", text, sizeof(text)))
 		return false;
 	return v2 ? !strcmp(text, "1") : strcmp(text, "THAWED") != 0;
 }
@@ -292,7 +298,8 @@ int oci_cgroup_freeze(const struct oci_state *s, bool freeze, struct oci_error *
 			if (r)
 				return r;
 		}
-		if (oci_cgroup_read(dir, v2 ? "cgroup.events" : "freezer.state", text, sizeof(text)))
+		if (oci_cgroup_read(dir, v2 ? "cgroup.events" : "freezer.state", text,
+				    sizeof(text)))
 			break;
 		if (v2 ? !!strstr(text, "frozen 1") == freeze
 		       : !strcmp(text, freeze ? "FROZEN" : "THAWED"))

@@ -38,10 +38,10 @@ static inline void cleanup_close_dir(DIR **d)
 		closedir(*d);
 }
 
-#define cleanup_fd __attribute__((cleanup(cleanup_close_fd)))
+#define cleanup_fd   __attribute__((cleanup(cleanup_close_fd)))
 #define cleanup_free __attribute__((cleanup(cleanup_free_ptr)))
 #define cleanup_file __attribute__((cleanup(cleanup_close_file)))
-#define cleanup_dir __attribute__((cleanup(cleanup_close_dir)))
+#define cleanup_dir  __attribute__((cleanup(cleanup_close_dir)))
 
 static inline int steal_fd(int *fd)
 {
@@ -51,11 +51,11 @@ static inline int steal_fd(int *fd)
 	return v;
 }
 
-#define steal_ptr(p)                                                                               \
-	({                                                                                         \
-		__auto_type steal_value_ = *(p);                                                   \
-		*(p) = NULL;                                                                       \
-		steal_value_;                                                                      \
+#define steal_ptr(p)                             \
+	({                                       \
+		__auto_type steal_value_ = *(p); \
+		*(p) = NULL;                     \
+		steal_value_;                    \
 	})
 
 #endif

@@ -48,16 +48,16 @@ static int check_value(const struct cli_option *o, const char *name, const char 
 	char *end;
 
 	if (o->kind == CLI_BOOL && !is_true(value) && !is_false(value))
-		return oci_fail(err, EINVAL, "invalid boolean value \"%s\" for -%s: parse error", value,
-				name);
+		return oci_fail(err, EINVAL, "invalid boolean value \"%s\" for -%s: parse error",
+				value, name);
 	if (o->kind != CLI_INT)
 		return 0;
 	errno = 0;
 	long n = strtol(value, &end, 0);
 
 	if (errno || *end || end == value || n < 0 || n > INT32_MAX)
-		return oci_fail(err, EINVAL, "invalid value \"%s\" for flag -%s: parse error", value,
-				name);
+		return oci_fail(err, EINVAL, "invalid value \"%s\" for flag -%s: parse error",
+				value, name);
 	return 0;
 }
 
@@ -196,7 +196,8 @@ static int apply_globals(const struct cli_values *v, struct oci_global *g, struc
 	const char *format = global_string(v, "log-format"), *log = global_string(v, "log");
 	const char *root = global_string(v, "root"), *vcpus = global_string(v, "vcpus");
 	const char *tlb = global_string(v, "tlb"), *rootless = global_string(v, "rootless");
-	const char *debug = global_string(v, "debug"), *systemd = global_string(v, "systemd-cgroup");
+	const char *debug = global_string(v, "debug"),
+		   *systemd = global_string(v, "systemd-cgroup");
 	bool json = !strcmp(format, "json");
 	int r = log_open(log, json, debug && is_true(debug));
 
@@ -221,28 +222,30 @@ static int apply_globals(const struct cli_values *v, struct oci_global *g, struc
 	g->debug = debug && is_true(debug);
 	g->systemd_cgroup = systemd && is_true(systemd);
 	if (tlb)
-		log_warning("--tlb %s is not applied: flushes are always the smallest that suffice", tlb);
+		log_warning("--tlb %s is not applied: flushes are always the smallest that suffice",
+			    tlb);
 	return 0;
 }
 
 static int check_count(const struct cli_command *c, int n, struct oci_error *err)
 {
 	if (c->min_args == c->max_args && n != c->min_args)
-		return oci_fail(err, EINVAL, "nacre: \"%s\" requires exactly %d argument(s)", c->name,
-				c->min_args);
+		return oci_fail(err, EINVAL, "nacre: \"%s\" requires exactly %d argument(s)",
+				c->name, c->min_args);
 	if (n < c->min_args)
-		return oci_fail(err, EINVAL, "nacre: \"%s\" requires a minimum of %d argument(s)", c->name,
-				c->min_args);
+		return oci_fail(err, EINVAL, "nacre: \"%s\" requires a minimum of %d argument(s)",
+				c->name, c->min_args);
 	if (c->max_args >= 0 && n > c->max_args)
-		return oci_fail(err, EINVAL, "nacre: \"%s\" requires a maximum of %d argument(s)", c->name,
-				c->max_args);
+		return oci_fail(err, EINVAL, "nacre: \"%s\" requires a maximum of %d argument(s)",
+				c->name, c->max_args);
 	return 0;
 }
 
 static bool wants_help(int argc, char **argv, bool stop)
 {
 	for (int i = 0; i < argc && strcmp(argv[i], "--"); i++) {
-		if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help") || !strcmp(argv[i], "-help"))
+		if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help") ||
+		    !strcmp(argv[i], "-help"))
 			return true;
 		if (stop && argv[i][0] != '-')
 			return false;
@@ -339,7 +342,8 @@ int cli_main(int argc, char **argv)
 	}
 	if (first > argc)
 		first = argc;
-	if (cli_parse(cli_global_options, first - 1, argv + 1, false, &global, lists, rest, &n, &err)) {
+	if (cli_parse(cli_global_options, first - 1, argv + 1, false, &global, lists, rest, &n,
+		      &err)) {
 		printf("Incorrect Usage. %s\n\n", err.msg);
 		cli_print_help();
 		fflush(stdout);

@@ -25,8 +25,8 @@ struct cli_option {
 struct cli;
 struct cli_command {
 	const char *name, *usage, *args, *description;
-	int min_args, max_args; /* max -1: any */
-	bool stop_at_argument;	/* flags after the first argument are the command's own */
+	int min_args, max_args;		  /* max -1: any */
+	bool stop_at_argument;		  /* flags after the first argument are the command's own */
 	const struct cli_option *options; /* ends with name NULL */
 	/* 0, or -errno with err filled; *status is the exit code when it returns 0. */
 	int (*run)(const struct cli *cli, int *status, struct oci_error *err);

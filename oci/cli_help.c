@@ -17,12 +17,12 @@ const struct cli_option cli_global_options[] = {
 	{"root", NULL, CLI_STRING,
 	 "directory for the state of containers, in a tmpfs (default: \"/run/nacre\")", NULL},
 	{"criu", NULL, CLI_STRING, "taken and ignored: there is no checkpoint", NULL},
-	{"systemd-cgroup", NULL, CLI_BOOL,
-	 "cgroupsPath is of the form \"slice:prefix:name\"", NULL},
+	{"systemd-cgroup", NULL, CLI_BOOL, "cgroupsPath is of the form \"slice:prefix:name\"",
+	 NULL},
 	{"rootless", NULL, CLI_STRING, "ignore cgroup permission errors: 'true', 'false' or 'auto'",
 	 "auto"},
-	{"backend", NULL, CLI_STRING, "hypervisor plugin, by name or path (default: the best found)",
-	 NULL},
+	{"backend", NULL, CLI_STRING,
+	 "hypervisor plugin, by name or path (default: the best found)", NULL},
 	{"strace", NULL, CLI_OPTIONAL,
 	 "print the container's system calls, to a file with --strace=FILE", NULL},
 	{"tlb", NULL, CLI_STRING, "taken with a warning: not applied", NULL},
@@ -34,9 +34,9 @@ const struct cli_option cli_global_options[] = {
 };
 
 const struct cli_command *const cli_commands[] = {
-	&cmd_create, &cmd_delete, &cmd_events, &cmd_features, &cmd_kill,  &cmd_list,
-	&cmd_pause,  &cmd_ps,	  &cmd_resume, &cmd_run,      &cmd_spec,  &cmd_start,
-	&cmd_state,  &cmd_update, NULL,
+	&cmd_create, &cmd_delete, &cmd_events, &cmd_features, &cmd_kill,
+	&cmd_list,   &cmd_pause,  &cmd_ps,     &cmd_resume,   &cmd_run,
+	&cmd_spec,   &cmd_start,  &cmd_state,  &cmd_update,   NULL,
 };
 
 void cli_print_version(void)
@@ -51,13 +51,16 @@ static void print_options(const struct cli_option *o)
 
 	for (int pass = 0; pass < 2; pass++)
 		for (const struct cli_option *p = o; p && p->name; p++) {
-			bool value = p->kind == CLI_STRING || p->kind == CLI_INT || p->kind == CLI_LIST;
+			bool value =
+				p->kind == CLI_STRING || p->kind == CLI_INT || p->kind == CLI_LIST;
 			int n = snprintf(left, sizeof(left), "--%s%s", p->name,
-					 value ? " value" : p->kind == CLI_OPTIONAL ? "[=FILE]" : "");
+					 value			   ? " value"
+					 : p->kind == CLI_OPTIONAL ? "[=FILE]"
+								   : "");
 
 			if (p->alias)
-				n += snprintf(left + n, sizeof(left) - (size_t)n, ", -%s%s", p->alias,
-					      value ? " value" : "");
+				n += snprintf(left + n, sizeof(left) - (size_t)n, ", -%s%s",
+					      p->alias, value ? " value" : "");
 			if (!pass)
 				width = (size_t)n > width ? (size_t)n : width;
 			else if (p->initial)
@@ -80,7 +83,8 @@ void cli_print_help(void)
 	       "VERSION:\n   " NACRE_VERSION "\nspec: " OCI_SPEC_VERSION "\n\nCOMMANDS:\n");
 	for (int i = 0; cli_commands[i]; i++)
 		printf("   %-10s  %s\n", cli_commands[i]->name, cli_commands[i]->usage);
-	printf("   %-10s  %s\n\nGLOBAL OPTIONS:\n", "help, h", "show the commands, or help for one");
+	printf("   %-10s  %s\n\nGLOBAL OPTIONS:\n", "help, h",
+	       "show the commands, or help for one");
 	print_options(cli_global_options);
 }
 

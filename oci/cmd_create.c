@@ -22,9 +22,10 @@ const struct cli_command cmd_create = {
 	.name = "create",
 	.usage = "create a container",
 	.args = "<container-id>",
-	.description = "Makes a container of a bundle and leaves it waiting for \"nacre start\". The\n"
-		       "program and its arguments are those of the bundle's config.json; \"nacre spec\"\n"
-		       "writes an example. The id must be unique on this host.",
+	.description =
+		"Makes a container of a bundle and leaves it waiting for \"nacre start\". The\n"
+		"program and its arguments are those of the bundle's config.json; \"nacre spec\"\n"
+		"writes an example. The id must be unique on this host.",
 	.min_args = 1,
 	.max_args = 1,
 	.options = options,

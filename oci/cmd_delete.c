@@ -30,7 +30,7 @@ static int delete_forced(const struct cli *c, struct oci_error *err)
 	return r;
 }
 
-static int delete(const struct cli *c, int *status, struct oci_error *err)
+static int delete (const struct cli *c, int *status, struct oci_error *err)
 {
 	struct container box;
 	enum oci_status now;

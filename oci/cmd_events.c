@@ -93,7 +93,8 @@ const struct cli_command cmd_events = {
 	.name = "events",
 	.usage = "print a container's use of resources",
 	.args = "<container-id>",
-	.description = "Prints figures of the container's control groups and nacre's own counters (exits,\n"
+	.description = "Prints figures of the container's control groups and nacre's own counters "
+		       "(exits,\n"
 		       "system calls, faults, flushes) as JSON, one object a line.",
 	.min_args = 1,
 	.max_args = 1,

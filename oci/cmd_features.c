@@ -64,7 +64,8 @@ static int features(const struct cli *c, int *status, struct oci_error *err)
 	json_str(&b, "ociVersionMin", "1.0.0");
 	json_str(&b, "ociVersionMax", OCI_SPEC_VERSION);
 	json_strings(&b, "hooks",
-		     LIST("prestart", "createRuntime", "createContainer", "poststart", "poststop"), 5);
+		     LIST("prestart", "createRuntime", "createContainer", "poststart", "poststop"),
+		     5);
 	json_strings(&b, "mountOptions", names, n);
 	linux_features(&b);
 	json_object(&b, "annotations");
@@ -86,8 +87,9 @@ const struct cli_command cmd_features = {
 	.name = "features",
 	.usage = "print what this nacre supports, as JSON",
 	.args = "",
-	.description = "Prints the features document of the OCI runtime specification, with the backends\n"
-		       "that were found and whether they can be used on this host.",
+	.description =
+		"Prints the features document of the OCI runtime specification, with the backends\n"
+		"that were found and whether they can be used on this host.",
 	.min_args = 0,
 	.max_args = 0,
 	.run = features,

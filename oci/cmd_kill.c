@@ -33,8 +33,9 @@ const struct cli_command cmd_kill = {
 	.name = "kill",
 	.usage = "send a signal, SIGTERM by default, to a container's first process",
 	.args = "<container-id> [signal]",
-	.description = "The signal is a name, with or without SIG, or a number. SIGKILL ends the whole\n"
-		       "container.",
+	.description =
+		"The signal is a name, with or without SIG, or a number. SIGKILL ends the whole\n"
+		"container.",
 	.min_args = 1,
 	.max_args = 2,
 	.options = options,

@@ -90,8 +90,9 @@ const struct cli_command cmd_ps = {
 	.name = "ps",
 	.usage = "list the host processes of a container",
 	.args = "<container-id> [ps options]",
-	.description = "The container's own processes live in one host process, the sandbox; it is what\n"
-		       "the host's ps(1) can show.",
+	.description =
+		"The container's own processes live in one host process, the sandbox; it is what\n"
+		"the host's ps(1) can show.",
 	.min_args = 1,
 	.max_args = -1,
 	.stop_at_argument = true,

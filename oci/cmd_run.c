@@ -16,7 +16,7 @@
 /* Not passed on: ours, or the terminal's doing. */
 static void signals_to_forward(sigset_t *set)
 {
-	static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL,  SIGTRAP, SIGABRT,
+	static const int own[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL, SIGTRAP, SIGABRT,
 				  SIGSYS,  SIGPIPE, SIGPROF, SIGURG, SIGTTIN, SIGTTOU};
 
 	sigemptyset(set);
@@ -144,9 +144,10 @@ const struct cli_command cmd_run = {
 	.name = "run",
 	.usage = "create and start a container",
 	.args = "<container-id>",
-	.description = "Makes a container of a bundle, starts it, and, without --detach, waits for it:\n"
-		       "signals are passed on, its exit status is the command's, and what it held is\n"
-		       "deleted. The id must be unique on this host.",
+	.description =
+		"Makes a container of a bundle, starts it, and, without --detach, waits for it:\n"
+		"signals are passed on, its exit status is the command's, and what it held is\n"
+		"deleted. The id must be unique on this host.",
 	.min_args = 1,
 	.max_args = 1,
 	.options = options,

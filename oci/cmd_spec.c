@@ -8,8 +8,8 @@
 #include "oci/cleanup.h"
 #include "oci/commands.h"
 
-#define LIST(b, key, ...)                                                                          \
-	json_strings(b, key, (const char *const[]){__VA_ARGS__},                                   \
+#define LIST(b, key, ...)                                        \
+	json_strings(b, key, (const char *const[]){__VA_ARGS__}, \
 		     sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
 
 static void process(struct buf *b)
@@ -164,7 +164,8 @@ static int spec(const struct cli *c, int *status, struct oci_error *err)
 }
 
 static const struct cli_option options[] = {
-	{"bundle", "b", CLI_STRING, "bundle directory to write to, the current one by default", NULL},
+	{"bundle", "b", CLI_STRING, "bundle directory to write to, the current one by default",
+	 NULL},
 	{"rootless", NULL, CLI_BOOL, "for containers of an unprivileged user", NULL},
 	{0},
 };
@@ -173,8 +174,9 @@ const struct cli_command cmd_spec = {
 	.name = "spec",
 	.usage = "write an example config.json",
 	.args = "",
-	.description = "Writes a config.json that runs \"sh\" in the bundle's directory rootfs, as a\n"
-		       "beginning to edit. One that is there already is left alone.",
+	.description =
+		"Writes a config.json that runs \"sh\" in the bundle's directory rootfs, as a\n"
+		"beginning to edit. One that is there already is left alone.",
 	.min_args = 0,
 	.max_args = -1,
 	.options = options,

@@ -27,7 +27,8 @@ const struct cli_command cmd_state = {
 	.name = "state",
 	.usage = "print the state of a container",
 	.args = "<container-id>",
-	.description = "Prints the container's state as JSON, as the OCI runtime specification has it.",
+	.description =
+		"Prints the container's state as JSON, as the OCI runtime specification has it.",
 	.min_args = 1,
 	.max_args = 1,
 	.run = state,

@@ -59,15 +59,18 @@ static int from_flags(const struct cli *c, struct oci_resources *res, struct oci
 	    (r = bytes("memory-reservation", cli_string(c, "memory-reservation"),
 		       &res->has_memory_reservation, &res->memory_reservation, err)) ||
 	    (r = number("cpu-share", cli_string(c, "cpu-share"), &res->has_shares, &shares, err)) ||
-	    (r = number("cpu-period", cli_string(c, "cpu-period"), &res->has_period, &period, err)) ||
-	    (r = number("cpu-quota", cli_string(c, "cpu-quota"), &res->has_quota, &res->quota, err)) ||
+	    (r = number("cpu-period", cli_string(c, "cpu-period"), &res->has_period, &period,
+			err)) ||
+	    (r = number("cpu-quota", cli_string(c, "cpu-quota"), &res->has_quota, &res->quota,
+			err)) ||
 	    (r = number("cpu-rt-period", cli_string(c, "cpu-rt-period"), &res->has_rt_period,
 			&rt_period, err)) ||
 	    (r = number("cpu-rt-runtime", cli_string(c, "cpu-rt-runtime"), &res->has_rt_runtime,
 			&res->rt_runtime, err)) ||
-	    (r = number("pids-limit", cli_string(c, "pids-limit"), &res->has_pids, &res->pids, err)) ||
-	    (r = number("blkio-weight", cli_string(c, "blkio-weight"), &res->has_blkio_weight, &weight,
-			err)))
+	    (r = number("pids-limit", cli_string(c, "pids-limit"), &res->has_pids, &res->pids,
+			err)) ||
+	    (r = number("blkio-weight", cli_string(c, "blkio-weight"), &res->has_blkio_weight,
+			&weight, err)))
 		return r;
 	if (shares < 0 || period < 0 || rt_period < 0 || weight < 0)
 		return oci_fail(err, EINVAL, "shares, periods and weights must not be negative");
@@ -124,14 +127,16 @@ static int update(const struct cli *c, int *exit_status, struct oci_error *err)
 
 static const struct cli_option options[] = {
 	{"resources", "r", CLI_STRING,
-	 "file with linux.resources of config.json, '-' for standard input; other options are ignored",
+	 "file with linux.resources of config.json, '-' for standard input; other options are "
+	 "ignored",
 	 NULL},
 	{"blkio-weight", NULL, CLI_STRING, "weight of block I/O, 10 to 1000", NULL},
 	{"cpu-period", NULL, CLI_STRING, "CFS period in microseconds", NULL},
 	{"cpu-quota", NULL, CLI_STRING, "CPU time in a period, in microseconds", NULL},
 	{"cpu-share", NULL, CLI_STRING, "weight against other containers", NULL},
 	{"cpu-rt-period", NULL, CLI_STRING, "realtime period in microseconds", NULL},
-	{"cpu-rt-runtime", NULL, CLI_STRING, "realtime CPU time in a period, in microseconds", NULL},
+	{"cpu-rt-runtime", NULL, CLI_STRING, "realtime CPU time in a period, in microseconds",
+	 NULL},
 	{"cpuset-cpus", NULL, CLI_STRING, "CPUs to use", NULL},
 	{"cpuset-mems", NULL, CLI_STRING, "memory nodes to use", NULL},
 	{"memory", NULL, CLI_STRING, "memory limit in bytes", NULL},

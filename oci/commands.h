@@ -5,20 +5,23 @@
 
 #include "oci/cli.h"
 
-extern const struct cli_command cmd_create, cmd_delete, cmd_events, cmd_features, cmd_kill, cmd_list,
-	cmd_pause, cmd_ps, cmd_resume, cmd_run, cmd_spec, cmd_start, cmd_state, cmd_update;
+extern const struct cli_command cmd_create, cmd_delete, cmd_events, cmd_features, cmd_kill,
+	cmd_list, cmd_pause, cmd_ps, cmd_resume, cmd_run, cmd_spec, cmd_start, cmd_state,
+	cmd_update;
 
 /* The options create and run share. */
-#define CLI_CREATE_OPTIONS                                                                         \
-	{"bundle", "b", CLI_STRING, "bundle directory, the current one by default", NULL},         \
-		{"console-socket", NULL, CLI_STRING,                                               \
-		 "AF_UNIX socket that gets the master end of the container's terminal", NULL},     \
-		{"pid-file", NULL, CLI_STRING, "file to write the process id to", NULL},           \
-		{"no-pivot", NULL, CLI_BOOL, "enter the rootfs without pivot_root, for ramdisks",  \
-		 NULL},                                                                            \
-		{"no-new-keyring", NULL, CLI_BOOL, "keep the caller's session keyring", NULL},     \
-		{"preserve-fds", NULL, CLI_INT,                                                    \
-		 "number of further descriptors the container gets, from 3 on", "0"}
+#define CLI_CREATE_OPTIONS                                                                        \
+	{"bundle", "b", CLI_STRING, "bundle directory, the current one by default", NULL},        \
+		{"console-socket", NULL, CLI_STRING,                                              \
+		 "AF_UNIX socket that gets the master end of the container's terminal", NULL},    \
+		{"pid-file", NULL, CLI_STRING, "file to write the process id to", NULL},          \
+		{"no-pivot", NULL, CLI_BOOL, "enter the rootfs without pivot_root, for ramdisks", \
+		 NULL},                                                                           \
+		{"no-new-keyring", NULL, CLI_BOOL, "keep the caller's session keyring", NULL},    \
+	{                                                                                         \
+		"preserve-fds", NULL, CLI_INT,                                                    \
+			"number of further descriptors the container gets, from 3 on", "0"        \
+	}
 
 /* Fill what the shared options say. */
 static inline void cli_container_options(const struct cli *c, struct container_options *o)

@@ -14,11 +14,11 @@
 #include "oci/mountopt.h"
 
 #define FILE_NAME "config.json"
-#define MAX_LIST 65536 /* elements of any array: beyond every real configuration */
+#define MAX_LIST  65536 /* elements of any array: beyond every real configuration */
 
-const char *const oci_hook_names[OCI_HOOK_KINDS] = {"prestart",		"createRuntime",
-						    "createContainer",	"startContainer",
-						    "poststart",	"poststop"};
+const char *const oci_hook_names[OCI_HOOK_KINDS] = {"prestart",	       "createRuntime",
+						    "createContainer", "startContainer",
+						    "poststart",       "poststop"};
 
 struct oci_arena {
 	struct oci_arena *next;
@@ -205,8 +205,8 @@ static int parse_hook(struct oci_config *cfg, yajl_val v, const char *path, stru
 		r = oci_config_strings(&cfg->arena, v, FILE_NAME, path, "args", (char ***)&h->args,
 				       &n, err);
 	if (!r)
-		r = oci_config_strings(&cfg->arena, v, FILE_NAME, path, "env", (char ***)&h->env, &n,
-				       err);
+		r = oci_config_strings(&cfg->arena, v, FILE_NAME, path, "env", (char ***)&h->env,
+				       &n, err);
 	if (!r)
 		r = json_in_int(&in, v, path, "timeout", 1, 1 << 20, &timeout);
 	if (!r && (!h->path || h->path[0] != '/'))
@@ -251,7 +251,8 @@ static int parse_names(struct oci_config *cfg, struct oci_error *err)
 	if (!r && cfg->hostname && strlen(cfg->hostname) > 64)
 		r = oci_fail(err, EINVAL, FILE_NAME ": hostname must not be longer than 64 bytes");
 	if (!r && cfg->domainname && strlen(cfg->domainname) > 64)
-		r = oci_fail(err, EINVAL, FILE_NAME ": domainname must not be longer than 64 bytes");
+		r = oci_fail(err, EINVAL,
+			     FILE_NAME ": domainname must not be longer than 64 bytes");
 	return r;
 }
 
@@ -279,7 +280,8 @@ static int parse_all(struct oci_config *cfg, struct oci_error *err)
 	if (!process)
 		return oci_fail(err, EINVAL, FILE_NAME ": process must be specified");
 	cfg->has_process = true;
-	if ((r = oci_process_parse(&cfg->arena, process, FILE_NAME, "process", &cfg->process, err)) ||
+	if ((r = oci_process_parse(&cfg->arena, process, FILE_NAME, "process", &cfg->process,
+				   err)) ||
 	    (r = parse_root(cfg, err)) || (r = parse_names(cfg, err)) ||
 	    (r = parse_mounts(cfg, err)) || (r = parse_hooks(cfg, err)) ||
 	    (r = oci_config_pairs(&cfg->arena, cfg->tree, FILE_NAME, "", "annotations",

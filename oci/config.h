@@ -18,8 +18,17 @@
 
 #define OCI_NRLIMITS 16
 
-enum oci_ns { OCI_NS_PID, OCI_NS_NETWORK, OCI_NS_MOUNT, OCI_NS_IPC, OCI_NS_UTS, OCI_NS_USER,
-	      OCI_NS_CGROUP, OCI_NS_TIME, OCI_NS_COUNT };
+enum oci_ns {
+	OCI_NS_PID,
+	OCI_NS_NETWORK,
+	OCI_NS_MOUNT,
+	OCI_NS_IPC,
+	OCI_NS_UTS,
+	OCI_NS_USER,
+	OCI_NS_CGROUP,
+	OCI_NS_TIME,
+	OCI_NS_COUNT
+};
 
 struct oci_arena; /* allocations freed together */
 void *oci_arena_alloc(struct oci_arena **a, size_t n, size_t size);
@@ -89,9 +98,15 @@ struct oci_hook {
 	char *const *env;
 	int timeout; /* seconds, 0: none */
 };
-enum oci_hook_kind { OCI_HOOK_PRESTART, OCI_HOOK_CREATE_RUNTIME, OCI_HOOK_CREATE_CONTAINER,
-		     OCI_HOOK_START_CONTAINER, OCI_HOOK_POSTSTART, OCI_HOOK_POSTSTOP,
-		     OCI_HOOK_KINDS };
+enum oci_hook_kind {
+	OCI_HOOK_PRESTART,
+	OCI_HOOK_CREATE_RUNTIME,
+	OCI_HOOK_CREATE_CONTAINER,
+	OCI_HOOK_START_CONTAINER,
+	OCI_HOOK_POSTSTART,
+	OCI_HOOK_POSTSTOP,
+	OCI_HOOK_KINDS
+};
 extern const char *const oci_hook_names[OCI_HOOK_KINDS];
 struct oci_hooks {
 	const struct oci_hook *list;
@@ -147,7 +162,8 @@ int oci_config_strings(struct oci_arena **arena, yajl_val obj, const char *file,
 		       const char *key, char ***out, size_t *n, struct oci_error *err);
 /* An object of strings as pairs. */
 int oci_config_pairs(struct oci_arena **arena, yajl_val obj, const char *file, const char *path,
-		     const char *key, const struct oci_pair **out, size_t *n, struct oci_error *err);
+		     const char *key, const struct oci_pair **out, size_t *n,
+		     struct oci_error *err);
 /* Add NAME=value to an environment unless NAME is there. */
 int oci_env_default(struct oci_arena **arena, char *const **env, const char *pair);
 

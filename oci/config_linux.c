@@ -20,11 +20,10 @@ static const struct {
 	const char *name;
 	unsigned long flag;
 } namespaces[OCI_NS_COUNT] = {
-	[OCI_NS_PID] = {"pid", CLONE_NEWPID},	 [OCI_NS_NETWORK] = {"network", CLONE_NEWNET},
-	[OCI_NS_MOUNT] = {"mount", CLONE_NEWNS}, [OCI_NS_IPC] = {"ipc", CLONE_NEWIPC},
-	[OCI_NS_UTS] = {"uts", CLONE_NEWUTS},	 [OCI_NS_USER] = {"user", CLONE_NEWUSER},
-	[OCI_NS_CGROUP] = {"cgroup", CLONE_NEWCGROUP},
-	[OCI_NS_TIME] = {"time", CLONE_NEWTIME},
+	[OCI_NS_PID] = {"pid", CLONE_NEWPID},	       [OCI_NS_NETWORK] = {"network", CLONE_NEWNET},
+	[OCI_NS_MOUNT] = {"mount", CLONE_NEWNS},       [OCI_NS_IPC] = {"ipc", CLONE_NEWIPC},
+	[OCI_NS_UTS] = {"uts", CLONE_NEWUTS},	       [OCI_NS_USER] = {"user", CLONE_NEWUSER},
+	[OCI_NS_CGROUP] = {"cgroup", CLONE_NEWCGROUP}, [OCI_NS_TIME] = {"time", CLONE_NEWTIME},
 };
 
 const char *oci_ns_name(enum oci_ns ns)
@@ -53,11 +52,11 @@ static int parse_namespace(struct oci_config *cfg, yajl_val v, size_t i, struct 
 	while (ns < OCI_NS_COUNT && (!type || strcmp(namespaces[ns].name, type)))
 		ns++;
 	if (ns == OCI_NS_COUNT)
-		return oci_fail(err, EINVAL, FILE_NAME ": %s.type: namespace \"%s\" does not exist", path,
-				type ? type : "");
+		return oci_fail(err, EINVAL, FILE_NAME ": %s.type: namespace \"%s\" does not exist",
+				path, type ? type : "");
 	if (cfg->ns[ns].present)
-		return oci_fail(err, EINVAL, FILE_NAME ": %s.type: duplicated namespace \"%s\"", path,
-				type);
+		return oci_fail(err, EINVAL, FILE_NAME ": %s.type: duplicated namespace \"%s\"",
+				path, type);
 	if (ns == OCI_NS_TIME)
 		log_warning(FILE_NAME ": %s (time) is not applied", path);
 	cfg->ns[ns].present = true;
@@ -103,7 +102,8 @@ static int parse_idmap(struct oci_config *cfg, yajl_val lx, const char *key,
 		    (r = json_in_int(&in, v, path, "size", 0, UINT32_MAX, &s)))
 			return r;
 		if (s < 1)
-			return oci_fail(err, EINVAL, FILE_NAME ": %s.size must be at least 1", path);
+			return oci_fail(err, EINVAL, FILE_NAME ": %s.size must be at least 1",
+					path);
 		maps[i] = (struct oci_idmap){(uint32_t)c, (uint32_t)h, (uint32_t)s};
 	}
 	*out = maps;
@@ -117,9 +117,9 @@ static int parse_propagation(struct oci_config *cfg, yajl_val lx, struct oci_err
 		const char *name;
 		unsigned long flags;
 	} modes[] = {
-		{"shared", MS_SHARED},	 {"rshared", MS_SHARED | MS_REC},
-		{"slave", MS_SLAVE},	 {"rslave", MS_SLAVE | MS_REC},
-		{"private", MS_PRIVATE}, {"rprivate", MS_PRIVATE | MS_REC},
+		{"shared", MS_SHARED},	       {"rshared", MS_SHARED | MS_REC},
+		{"slave", MS_SLAVE},	       {"rslave", MS_SLAVE | MS_REC},
+		{"private", MS_PRIVATE},       {"rprivate", MS_PRIVATE | MS_REC},
 		{"unbindable", MS_UNBINDABLE}, {"runbindable", MS_UNBINDABLE | MS_REC},
 	};
 	struct json_in in = {FILE_NAME, err};
@@ -141,7 +141,8 @@ static int check_paths(const char *key, const char *const *list, size_t n, struc
 	for (size_t i = 0; i < n; i++)
 		if (list[i][0] != '/')
 			return oci_fail(err, EINVAL,
-					FILE_NAME ": linux.%s[%zu] must be an absolute path", key, i);
+					FILE_NAME ": linux.%s[%zu] must be an absolute path", key,
+					i);
 	return 0;
 }
 
@@ -164,7 +165,8 @@ static void warn_unapplied(yajl_val lx)
 		yajl_val v = json_get(lx, keys[i].key);
 
 		if (!v || (YAJL_IS_STRING(v) && !*v->u.string) ||
-		    (YAJL_IS_ARRAY(v) && !v->u.array.len) || (YAJL_IS_OBJECT(v) && !v->u.object.len))
+		    (YAJL_IS_ARRAY(v) && !v->u.array.len) ||
+		    (YAJL_IS_OBJECT(v) && !v->u.object.len))
 			continue;
 		log_warning("linux.%s is %s", keys[i].key, keys[i].why);
 	}

@@ -14,14 +14,22 @@ static const struct {
 	const char *name;
 	int number;
 } rlimit_names[] = {
-	{"RLIMIT_AS", RLIMIT_AS},	    {"RLIMIT_CORE", RLIMIT_CORE},
-	{"RLIMIT_CPU", RLIMIT_CPU},	    {"RLIMIT_DATA", RLIMIT_DATA},
-	{"RLIMIT_FSIZE", RLIMIT_FSIZE},	    {"RLIMIT_LOCKS", RLIMIT_LOCKS},
-	{"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK}, {"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE},
-	{"RLIMIT_NICE", RLIMIT_NICE},	    {"RLIMIT_NOFILE", RLIMIT_NOFILE},
-	{"RLIMIT_NPROC", RLIMIT_NPROC},	    {"RLIMIT_RSS", RLIMIT_RSS},
-	{"RLIMIT_RTPRIO", RLIMIT_RTPRIO},   {"RLIMIT_RTTIME", RLIMIT_RTTIME},
-	{"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING}, {"RLIMIT_STACK", RLIMIT_STACK},
+	{"RLIMIT_AS", RLIMIT_AS},
+	{"RLIMIT_CORE", RLIMIT_CORE},
+	{"RLIMIT_CPU", RLIMIT_CPU},
+	{"RLIMIT_DATA", RLIMIT_DATA},
+	{"RLIMIT_FSIZE", RLIMIT_FSIZE},
+	{"RLIMIT_LOCKS", RLIMIT_LOCKS},
+	{"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK},
+	{"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE},
+	{"RLIMIT_NICE", RLIMIT_NICE},
+	{"RLIMIT_NOFILE", RLIMIT_NOFILE},
+	{"RLIMIT_NPROC", RLIMIT_NPROC},
+	{"RLIMIT_RSS", RLIMIT_RSS},
+	{"RLIMIT_RTPRIO", RLIMIT_RTPRIO},
+	{"RLIMIT_RTTIME", RLIMIT_RTTIME},
+	{"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING},
+	{"RLIMIT_STACK", RLIMIT_STACK},
 };
 
 struct where {
@@ -63,8 +71,8 @@ static int parse_user(const struct where *w, yajl_val obj, struct oci_process *p
 
 		if (!YAJL_IS_INTEGER(g) || g->u.number.i < 0 || g->u.number.i >= UINT32_MAX)
 			return oci_fail(w->err, EINVAL,
-					"%s: %s.additionalGids[%zu] must be a group id", w->file, path,
-					i);
+					"%s: %s.additionalGids[%zu] must be a group id", w->file,
+					path, i);
 		groups[i] = (gid_t)g->u.number.i;
 	}
 	p->groups = groups;
@@ -130,10 +138,11 @@ static int parse_rlimit(const struct where *w, yajl_val v, size_t i, struct oci_
 		if (!strcmp(rlimit_names[j].name, type))
 			number = rlimit_names[j].number;
 	if (number < 0)
-		return oci_fail(w->err, EINVAL, "%s: %s.type: invalid rlimit type: %s", w->file, path,
-				type ? type : "");
+		return oci_fail(w->err, EINVAL, "%s: %s.type: invalid rlimit type: %s", w->file,
+				path, type ? type : "");
 	if (p->rlimit_set[number])
-		return oci_fail(w->err, EINVAL, "%s: %s.type: %s is given twice", w->file, path, type);
+		return oci_fail(w->err, EINVAL, "%s: %s.type: %s is given twice", w->file, path,
+				type);
 	if (soft > hard)
 		return oci_fail(w->err, EINVAL, "%s: %s.soft must not exceed hard", w->file, path);
 	p->rlimits[number] = (struct rlimit64){soft, hard};
@@ -161,7 +170,8 @@ static int parse_argv(const struct where *w, yajl_val obj, struct oci_process *p
 	size_t nargs = 0, nenv = 0;
 	int r;
 
-	if ((r = oci_config_strings(w->arena, obj, w->file, w->path, "args", &args, &nargs, w->err)) ||
+	if ((r = oci_config_strings(w->arena, obj, w->file, w->path, "args", &args, &nargs,
+				    w->err)) ||
 	    (r = oci_config_strings(w->arena, obj, w->file, w->path, "env", &env, &nenv, w->err)) ||
 	    (r = json_in_string(&in, obj, w->path, "cwd", &p->cwd)))
 		return r;

@@ -130,7 +130,8 @@ static int parse_hugetlb(const struct where *w, yajl_val obj, struct oci_resourc
 	for (size_t i = 0; list && i < list->u.array.len && !r; i++) {
 		yajl_val v = list->u.array.values[i];
 
-		snprintf(path, sizeof(path), "%s%shugepageLimits[%zu]", w->path, *w->path ? "." : "", i);
+		snprintf(path, sizeof(path), "%s%shugepageLimits[%zu]", w->path,
+			 *w->path ? "." : "", i);
 		if (!YAJL_IS_OBJECT(v))
 			return oci_fail(w->err, EINVAL, "%s: %s must be an object", w->file, path);
 		if ((r = json_in_string(&in, v, path, "pageSize", &res->hugetlb[i].page_size)) ||
@@ -138,8 +139,8 @@ static int parse_hugetlb(const struct where *w, yajl_val obj, struct oci_resourc
 			return r;
 		if (!res->hugetlb[i].page_size || !*res->hugetlb[i].page_size ||
 		    strchr(res->hugetlb[i].page_size, '/'))
-			return oci_fail(w->err, EINVAL, "%s: %s.pageSize must be a page size", w->file,
-					path);
+			return oci_fail(w->err, EINVAL, "%s: %s.pageSize must be a page size",
+					w->file, path);
 		res->nhugetlb = i + 1;
 	}
 	return r;
@@ -162,8 +163,8 @@ static int parse_unified(const struct where *w, yajl_val obj, struct oci_resourc
 			return oci_fail(w->err, EINVAL, "%s: %s.%s must be a string", w->file, path,
 					file);
 		if (strchr(file, '/') || !strchr(file, '.') || file[0] == '.')
-			return oci_fail(w->err, EINVAL, "%s: %s: \"%s\" is not a cgroup file", w->file,
-					path, file);
+			return oci_fail(w->err, EINVAL, "%s: %s: \"%s\" is not a cgroup file",
+					w->file, path, file);
 		res->unified[i].file = file;
 		res->unified[i].value = u->u.object.values[i]->u.string;
 		res->nunified = i + 1;
@@ -174,9 +175,12 @@ static int parse_unified(const struct where *w, yajl_val obj, struct oci_resourc
 int oci_resources_parse(struct oci_arena **arena, yajl_val obj, const char *file, const char *path,
 			struct oci_resources *res, struct oci_error *err)
 {
-	static const char *const blkio_unapplied[] = {
-		"leafWeight",		  "weightDevice",	    "throttleReadBpsDevice",
-		"throttleWriteBpsDevice", "throttleReadIOPSDevice", "throttleWriteIOPSDevice"};
+	static const char *const blkio_unapplied[] = {"leafWeight",
+						      "weightDevice",
+						      "throttleReadBpsDevice",
+						      "throttleWriteBpsDevice",
+						      "throttleReadIOPSDevice",
+						      "throttleWriteIOPSDevice"};
 	static const char *const unapplied[] = {"network", "rdma"};
 	struct where w = {arena, file, path, err};
 	struct json_in in = {file, err};

@@ -12,7 +12,7 @@
 
 #include "oci/error.h"
 
-#define CONTROL_MAGIC 0x6e616331u /* "nac1": both ends are the same version or say so */
+#define CONTROL_MAGIC	    0x6e616331u /* "nac1": both ends are the same version or say so */
 #define CONTROL_PAYLOAD_MAX 65536
 
 enum control_op {

@@ -44,21 +44,25 @@ static int check_options(struct birth *b, struct oci_error *err)
 	bool terminal = b->cfg.process.terminal;
 
 	if (terminal && o->detach && !o->console_socket)
-		return oci_fail(err, EINVAL,
-				"cannot allocate tty if runc will detach without setting console socket");
+		return oci_fail(
+			err, EINVAL,
+			"cannot allocate tty if runc will detach without setting console socket");
 	if ((!terminal || !o->detach) && o->console_socket)
-		return oci_fail(err, EINVAL,
-				"cannot use console socket if runc will not detach or allocate tty");
+		return oci_fail(
+			err, EINVAL,
+			"cannot use console socket if runc will not detach or allocate tty");
 	for (int fd = 3; fd < 3 + o->preserve_fds; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
-			return oci_fail(err, EBADF, "unable to set the file descriptor %d: it is not open",
-					fd);
+			return oci_fail(err, EBADF,
+					"unable to set the file descriptor %d: it is not open", fd);
 	for (size_t i = 0; i < b->cfg.hooks[OCI_HOOK_START_CONTAINER].n; i++)
 		return oci_fail(err, ENOTSUP,
-				"config.json: hooks.startContainer: hooks inside the container are not supported");
+				"config.json: hooks.startContainer: hooks inside the container are "
+				"not supported");
 	if (b->g->systemd_cgroup && access("/run/systemd/system", F_OK))
 		return oci_fail(err, ENOTSUP,
-				"systemd cgroup flag passed, but systemd support for managing cgroups is not "
+				"systemd cgroup flag passed, but systemd support for managing "
+				"cgroups is not "
 				"available");
 	return 0;
 }
@@ -101,9 +105,11 @@ static int load_bundle(struct birth *b, struct oci_error *err)
 		rootfs = NULL;
 	s->rootfs = rootfs ? realpath(rootfs, NULL) : NULL;
 	if (!s->rootfs)
-		return oci_fail_errno(err, errno, "invalid rootfs: config.json: root.path: %s", rootfs);
+		return oci_fail_errno(err, errno, "invalid rootfs: config.json: root.path: %s",
+				      rootfs);
 	if (stat(s->rootfs, &st) || !S_ISDIR(st.st_mode))
-		return oci_fail_errno(err, ENOTDIR, "invalid rootfs: config.json: root.path: %s", rootfs);
+		return oci_fail_errno(err, ENOTDIR, "invalid rootfs: config.json: root.path: %s",
+				      rootfs);
 	return 0;
 }
 
@@ -211,11 +217,14 @@ static int visit(struct birth *b, enum oci_ns ns, int *saved, struct oci_error *
 	/* Belonging to another user namespace, they can be entered only from inside it. */
 	if (!path || (b->cfg.ns[OCI_NS_USER].path && ns != OCI_NS_PID))
 		return 0;
-	snprintf(self, sizeof(self), "/proc/self/ns/%s", ns == OCI_NS_NETWORK ? "net" : oci_ns_name(ns));
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC), back = open(self, O_RDONLY | O_CLOEXEC);
+	snprintf(self, sizeof(self), "/proc/self/ns/%s",
+		 ns == OCI_NS_NETWORK ? "net" : oci_ns_name(ns));
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC),
+		       back = open(self, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || back < 0 || setns(fd, (int)oci_ns_flag(ns)))
-		return oci_fail_errno(err, errno, "config.json: linux.namespaces: cannot join %s", path);
+		return oci_fail_errno(err, errno, "config.json: linux.namespaces: cannot join %s",
+				      path);
 	*saved = steal_fd(&back);
 	b->joined[ns] = true;
 	return 0;
@@ -450,8 +459,8 @@ static void undo(struct birth *b)
 
 static void close_all(struct birth *b)
 {
-	int *fds[] = {&b->bundle_fd, &b->sync, &b->child_sync, &b->listener, &b->console.master,
-		      &b->console.slave};
+	int *fds[] = {&b->bundle_fd, &b->sync,		 &b->child_sync,
+		      &b->listener,  &b->console.master, &b->console.slave};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (*fds[i] >= 0)
@@ -464,8 +473,15 @@ static void close_all(struct birth *b)
 int container_create(const struct oci_global *g, const struct container_options *o,
 		     struct container *out, struct oci_error *err)
 {
-	struct birth b = {.g = g, .o = o, .c = out, .console = {-1, -1, ""}, .bundle_fd = -1,
-			  .sync = -1, .child_sync = -1, .listener = -1, .log_fd = -1};
+	struct birth b = {.g = g,
+			  .o = o,
+			  .c = out,
+			  .console = {-1, -1, ""},
+			  .bundle_fd = -1,
+			  .sync = -1,
+			  .child_sync = -1,
+			  .listener = -1,
+			  .log_fd = -1};
 	int r = oci_id_validate(o->id, err);
 
 	*out = (struct container){.dir = -1, .master = -1};

@@ -22,14 +22,16 @@ static int prescan(const char *s, size_t len, const char *file, struct oci_error
 
 	for (size_t i = 0; i < len; i++) {
 		if (s[i] == '\0')
-			return oci_fail(err, EINVAL, "%s: contains a NUL byte at offset %zu", file, i);
+			return oci_fail(err, EINVAL, "%s: contains a NUL byte at offset %zu", file,
+					i);
 		if (string) {
 			if (s[i] == '"')
 				string = false;
 			else if (s[i] == '\\') {
 				if (len - i > 5 && !strncmp(s + i, "\\u0000", 6))
 					return oci_fail(err, EINVAL,
-							"%s: a string contains a NUL character at offset %zu",
+							"%s: a string contains a NUL character at "
+							"offset %zu",
 							file, i);
 				i++;
 			}
@@ -37,8 +39,8 @@ static int prescan(const char *s, size_t len, const char *file, struct oci_error
 			string = true;
 		} else if (s[i] == '{' || s[i] == '[') {
 			if (++depth > JSON_MAX_DEPTH)
-				return oci_fail(err, EINVAL, "%s: nested deeper than %d levels", file,
-						JSON_MAX_DEPTH);
+				return oci_fail(err, EINVAL, "%s: nested deeper than %d levels",
+						file, JSON_MAX_DEPTH);
 		} else if ((s[i] == '}' || s[i] == ']') && depth) {
 			depth--;
 		}
@@ -66,7 +68,8 @@ yajl_val json_parse(const char *text, size_t len, const char *file, struct oci_e
 	v = yajl_tree_parse(copy, why, sizeof(why));
 	if (!v) {
 		why[strcspn(why, "\n")] = '\0';
-		oci_fail(err, EINVAL, "%s: not valid JSON: %s", file, *why ? why : "unexpected end of file");
+		oci_fail(err, EINVAL, "%s: not valid JSON: %s", file,
+			 *why ? why : "unexpected end of file");
 	}
 	return v;
 }
@@ -75,13 +78,14 @@ int json_read_file(int dirfd, const char *path, size_t max, char **out, size_t *
 		   struct oci_error *err)
 {
 	bool std_in = !strcmp(path, "-");
-	cleanup_fd int fd = std_in ? dup(STDIN_FILENO)
-				   : openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	cleanup_fd int fd =
+		std_in ? dup(STDIN_FILENO) : openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	cleanup_free char *s = NULL;
 	size_t n = 0, cap = 0;
 
 	if (fd < 0)
-		return oci_fail_errno(err, errno, "cannot open %s", std_in ? "standard input" : path);
+		return oci_fail_errno(err, errno, "cannot open %s",
+				      std_in ? "standard input" : path);
 	for (;;) {
 		ssize_t r;
 

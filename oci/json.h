@@ -14,7 +14,7 @@
 
 #include "oci/error.h"
 
-#define JSON_MAX_SIZE (16u << 20) /* bytes of one document */
+#define JSON_MAX_SIZE  (16u << 20) /* bytes of one document */
 #define JSON_MAX_DEPTH 64
 
 struct json_in {

@@ -25,8 +25,7 @@ int rootfs_open(int rootfd, const char *path, int flags)
 
 	/* EAGAIN: a rename raced with the walk; the answer is to ask again (openat2(2)). */
 	for (int i = 0; i < 32; i++) {
-		fd = syscall(SYS_openat2, rootfd, path, &how,
-			     sizeof(how));
+		fd = syscall(SYS_openat2, rootfd, path, &how, sizeof(how));
 		if (fd >= 0 || errno != EAGAIN)
 			break;
 	}
@@ -61,7 +60,8 @@ int rootfs_make_target(int rootfd, const char *path, bool file)
 		if (fd == -ENOENT) {
 			/* The parent is a descriptor inside the root; a dangling link gives EEXIST. */
 			if (last && file) {
-				fd = openat(parent, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_WRONLY,
+				fd = openat(parent, name,
+					    O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_WRONLY,
 					    0644);
 				r = fd < 0 ? -errno : close(fd);
 			} else if (mkdirat(parent, name, 0755)) {
@@ -174,7 +174,8 @@ static int mount_own(struct rootfs *r, const struct oci_mount *m, const char *fs
 		if (fd >= 0)
 			close(fd);
 		else
-			e = oci_fail_errno(err, -fd, "%s: cannot create %s in the rootfs", key, target);
+			e = oci_fail_errno(err, -fd, "%s: cannot create %s in the rootfs", key,
+					   target);
 	}
 	if (!e)
 		e = rootfs_list(r, target, fstype, -1, m->source ? m->source : fstype,

@@ -15,8 +15,8 @@
 #include "runtime/kernel.h"
 
 struct rootfs {
-	int fd;		    /* the container's root directory */
-	const char *path;   /* canonical, on the host */
+	int fd;		  /* the container's root directory */
+	const char *path; /* canonical, on the host */
 
 	struct kernel_mount *mounts;
 	size_t nmounts, cap;

@@ -80,7 +80,8 @@ static int new_tree(const struct oci_mount *m, const struct oci_mount_options *o
 		return -errno;
 	if (m->source && fsconfig(fs, FSCONFIG_SET_STRING, "source", m->source, 0))
 		return -errno;
-	for (char *p = data ? strtok_r(data, ",", &save) : NULL; p; p = strtok_r(NULL, ",", &save)) {
+	for (char *p = data ? strtok_r(data, ",", &save) : NULL; p;
+	     p = strtok_r(NULL, ",", &save)) {
 		char *eq = strchr(p, '=');
 
 		if (eq)
@@ -121,7 +122,8 @@ static int open_host_tree(const struct oci_mount *m, const struct oci_mount_opti
 		if (!m->source || !*m->source)
 			return oci_fail(err, EINVAL, "%s.source must not be empty", key);
 		tree = bind_tree(m, o, bundle_fd, file);
-		return tree < 0 ? oci_fail_errno(err, -tree, "%s.source: %s", key, m->source) : tree;
+		return tree < 0 ? oci_fail_errno(err, -tree, "%s.source: %s", key, m->source)
+				: tree;
 	}
 	if (!m->type || !*m->type)
 		return oci_fail(err, EINVAL, "%s.type must be given", key);
@@ -158,13 +160,15 @@ int rootfs_mount_host(struct rootfs *r, const struct oci_mount *m, const char *t
 	} else if (!e) {
 		e = attach(r, tree, target, file);
 		if (e)
-			oci_fail_errno(err, -e, "%s: cannot mount at %s in the rootfs", key, target);
-		else if ((e = set_propagation(tree, o.propagation ? o.propagation
-								  : MS_PRIVATE | MS_REC)))
+			oci_fail_errno(err, -e, "%s: cannot mount at %s in the rootfs", key,
+				       target);
+		else if ((e = set_propagation(tree,
+					      o.propagation ? o.propagation : MS_PRIVATE | MS_REC)))
 			oci_fail_errno(err, -e, "%s: cannot set propagation", key);
 		fd = e ? -1 : rootfs_open_mounted(r->fd, target);
 		if (!e && fd < 0)
-			e = oci_fail_errno(err, -fd, "%s: cannot open %s in the rootfs", key, target);
+			e = oci_fail_errno(err, -fd, "%s: cannot open %s in the rootfs", key,
+					   target);
 	}
 	if (!e)
 		e = rootfs_list(r, target, "host", fd, m->source ? m->source : m->type,
@@ -177,8 +181,8 @@ int rootfs_mount_host(struct rootfs *r, const struct oci_mount *m, const char *t
 static int cgroup_v1(struct rootfs *r, const struct oci_mount_options *o, const char *target,
 		     const char *key, int bundle_fd, struct oci_error *err)
 {
-	static const char *const mode[] = {"mode=755"}, *const bind_ro[] = {"bind", "nosuid", "noexec",
-									   "nodev", "ro"},
+	static const char *const mode[] = {"mode=755"},
+				 *const bind_ro[] = {"bind", "nosuid", "noexec", "nodev", "ro"},
 				 *const bind_rw[] = {"bind", "nosuid", "noexec", "nodev"};
 	const struct oci_mount base = {target, "tmpfs", "tmpfs", mode, 1};
 	struct oci_cgroup_mount groups[OCI_MAX_CGROUPS];
@@ -255,14 +259,17 @@ static int make_readonly(struct rootfs *r, const char *path, struct oci_error *e
 	if (at < 0)
 		return at == -ENOENT || at == -ENOTDIR
 			       ? 0
-			       : oci_fail_errno(err, -at, "config.json: linux.readonlyPaths: %s", path);
-	tree = open_tree(at, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+			       : oci_fail_errno(err, -at, "config.json: linux.readonlyPaths: %s",
+						path);
+	tree = open_tree(at, "",
+			 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
 	e = tree < 0 ? -errno : set_attributes(tree, &o);
 	if (!e && move_mount(tree, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH))
 		e = -errno;
 	fd = e ? -1 : rootfs_open_mounted(r->fd, path);
 	if (e || fd < 0)
-		return oci_fail_errno(err, e ? -e : -fd, "config.json: linux.readonlyPaths: %s", path);
+		return oci_fail_errno(err, e ? -e : -fd, "config.json: linux.readonlyPaths: %s",
+				      path);
 	return rootfs_list(r, path, "host", fd, path, "", MS_RDONLY | MS_NODEV, err);
 }
 

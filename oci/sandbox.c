@@ -74,7 +74,8 @@ static int join_namespaces(struct sandbox *s, struct oci_error *err)
 		cleanup_fd int fd = open(ns->path, O_RDONLY | O_CLOEXEC);
 
 		if (fd < 0 || setns(fd, (int)oci_ns_flag(order[i])))
-			return oci_fail_errno(err, errno, "config.json: linux.namespaces: cannot join %s",
+			return oci_fail_errno(err, errno,
+					      "config.json: linux.namespaces: cannot join %s",
 					      ns->path);
 	}
 	/* With a joined user namespace the new ones are made here, to belong to it. */
@@ -97,8 +98,8 @@ static int become_root(struct sandbox *s, struct oci_error *err)
 	if (setgroups(0, NULL) && errno != EPERM)
 		return oci_fail_errno(err, errno, "setgroups in the user namespace");
 	if (setresgid(0, 0, 0) || setresuid(0, 0, 0))
-		return oci_fail_errno(err, errno,
-				      "config.json: linux.uidMappings: container id 0 is not mapped");
+		return oci_fail_errno(
+			err, errno, "config.json: linux.uidMappings: container id 0 is not mapped");
 	/* Changing ids cleared it; createContainer hooks and /proc/self need it. */
 	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	return 0;
@@ -184,8 +185,8 @@ static int open_proc(void)
 	int fd = -1;
 
 	if (fs >= 0 && !fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
-		fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-							  MOUNT_ATTR_NOEXEC);
+		fd = fsmount(fs, FSMOUNT_CLOEXEC,
+			     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 	return fd >= 0 ? fd : open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
@@ -217,7 +218,8 @@ static int take_stdio(struct sandbox *s, int stdio[3], struct oci_error *err)
 	if (null < 0)
 		return oci_fail_errno(err, errno, "cannot open /dev/null");
 	for (int i = 0; i < 3; i++) {
-		stdio[i] = fcntl(s->slave >= 0 ? s->slave : i, F_DUPFD_CLOEXEC, 3 + s->preserve_fds);
+		stdio[i] =
+			fcntl(s->slave >= 0 ? s->slave : i, F_DUPFD_CLOEXEC, 3 + s->preserve_fds);
 		if (stdio[i] < 0 && errno != EBADF)
 			return oci_fail_errno(err, errno, "cannot keep standard descriptor %d", i);
 		if (s->log_fd == i && stdio[i] >= 0) {
@@ -227,7 +229,8 @@ static int take_stdio(struct sandbox *s, int stdio[3], struct oci_error *err)
 	}
 	for (int i = 0; i < 3; i++)
 		if (dup2(null, i) < 0)
-			return oci_fail_errno(err, errno, "cannot replace standard descriptor %d", i);
+			return oci_fail_errno(err, errno, "cannot replace standard descriptor %d",
+					      i);
 	return 0;
 }
 
@@ -255,9 +258,8 @@ static void fill_process(struct sandbox *s, struct kernel_process_spec *k)
 		struct rlimit lim = {RLIM_INFINITY, RLIM_INFINITY};
 
 		getrlimit((__rlimit_resource_t)i, &lim);
-		k->rlimits[i] = p->rlimit_set[i]
-					? p->rlimits[i]
-					: (struct rlimit64){lim.rlim_cur, lim.rlim_max};
+		k->rlimits[i] = p->rlimit_set[i] ? p->rlimits[i]
+						 : (struct rlimit64){lim.rlim_cur, lim.rlim_max};
 	}
 }
 
@@ -296,7 +298,8 @@ static int make_kernel(struct sandbox *s, struct rootfs *root, struct kernel **k
 	cfg.backend_dir = s->backend_dir;
 	cfg.max_vcpus = s->max_vcpus;
 	cfg.memory_bytes = res->has_memory && res->memory > 0 ? (uint64_t)res->memory : 0;
-	cfg.pids_max = res->has_pids && res->pids > 0 && res->pids < INT32_MAX ? (unsigned)res->pids : 0;
+	cfg.pids_max =
+		res->has_pids && res->pids > 0 && res->pids < INT32_MAX ? (unsigned)res->pids : 0;
 	cfg.rootfs_fd = root->fd;
 	cfg.host_proc_fd = open_proc();
 	cfg.root_readonly = s->cfg->root_readonly;

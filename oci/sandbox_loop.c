@@ -34,7 +34,7 @@ struct loop {
  */
 static void forwarded(sigset_t *set)
 {
-	static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT,
+	static const int own[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,  SIGTRAP, SIGABRT,
 				  SIGSYS,  SIGPIPE, SIGCHLD, SIGXCPU, SIGXFSZ, SIGPROF};
 
 	sigemptyset(set);

@@ -19,8 +19,10 @@ static int offset(const char *s, int sign, int base)
 	if (!*s)
 		return base;
 	n = strtol(s + 1, &end, 10);
-	if ((*s == '+' ? 1 : *s == '-' ? -1 : 0) != sign || *end || !isdigit((unsigned char)s[1]) ||
-	    n < 0 || n > RTMAX - RTMIN)
+	if ((*s == '+'	 ? 1
+	     : *s == '-' ? -1
+			 : 0) != sign ||
+	    *end || !isdigit((unsigned char)s[1]) || n < 0 || n > RTMAX - RTMIN)
 		return -1;
 	return base + sign * (int)n;
 }

@@ -52,8 +52,10 @@ unsigned long long oci_pid_start_time(pid_t pid)
 	buf[n] = '\0';
 	/* The command may contain anything, ')' too: fields count from the last one. */
 	p = strrchr(buf, ')');
-	if (!p || sscanf(p + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-				"%*d %*d %*d %llu", &state, &start) != 2)
+	if (!p || sscanf(p + 1,
+			 " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+			 "%*d %*d %*d %llu",
+			 &state, &start) != 2)
 		return 0;
 	return state == 'Z' || state == 'X' ? 0 : start;
 }
@@ -121,8 +123,8 @@ int oci_state_copy_file(int dir, const char *name, const char *text, size_t len,
 	size_t done = 0;
 
 	snprintf(tmp, sizeof(tmp), ".%s.new", name);
-	cleanup_fd int fd = openat(dir, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-				   0600);
+	cleanup_fd int fd =
+		openat(dir, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
 		return oci_fail_errno(err, errno, "cannot create %s in the state directory", tmp);
@@ -135,7 +137,8 @@ int oci_state_copy_file(int dir, const char *name, const char *text, size_t len,
 			int e = n ? errno : EIO;
 
 			unlinkat(dir, tmp, 0);
-			return oci_fail_errno(err, e, "cannot write %s in the state directory", tmp);
+			return oci_fail_errno(err, e, "cannot write %s in the state directory",
+					      tmp);
 		}
 		done += (size_t)n;
 	}
@@ -215,7 +218,8 @@ static int load_lists(struct json_in *in, yajl_val v, struct oci_state *s)
 		yajl_val g = groups->u.array.values[i];
 
 		s->ncgroups = i + 1;
-		if ((r = dup_string(in, g, "cgroups[]", "controllers", &s->cgroups[i].controllers)) ||
+		if ((r = dup_string(in, g, "cgroups[]", "controllers",
+				    &s->cgroups[i].controllers)) ||
 		    (r = dup_string(in, g, "cgroups[]", "dir", &s->cgroups[i].dir)))
 			return r;
 	}

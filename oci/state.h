@@ -15,10 +15,10 @@
 
 #include "oci/error.h"
 
-#define OCI_SPEC_VERSION "1.2.0"
-#define OCI_STATE_FILE "state.json"
+#define OCI_SPEC_VERSION   "1.2.0"
+#define OCI_STATE_FILE	   "state.json"
 #define OCI_CONTROL_SOCKET "control.sock"
-#define OCI_MAX_CGROUPS 24
+#define OCI_MAX_CGROUPS	   24
 
 enum oci_status { OCI_CREATING, OCI_CREATED, OCI_RUNNING, OCI_PAUSED, OCI_STOPPED };
 
@@ -30,7 +30,7 @@ struct oci_state {
 	bool systemd_cgroup;
 	struct {
 		char *key, *value;
-	} *annotations;
+	} * annotations;
 	size_t nannotations;
 	/* Directories made for the container, and the controllers each one serves ("" is v2). */
 	struct {

@@ -29,10 +29,10 @@
 #include "oci/signals.h"
 #include "oci/state.h"
 
-#define NS "\"linux\":{\"namespaces\":[{\"type\":\"mount\"}]}"
+#define NS   "\"linux\":{\"namespaces\":[{\"type\":\"mount\"}]}"
 #define ROOT "\"root\":{\"path\":\"rootfs\"}"
 #define PROC "\"process\":{\"args\":[\"sh\"],\"cwd\":\"/\"}"
-#define VER "\"ociVersion\":\"1.0.2\""
+#define VER  "\"ociVersion\":\"1.0.2\""
 
 static int parse(const char *text, struct oci_config *cfg, struct oci_error *err)
 {
@@ -55,42 +55,54 @@ static void every_config_error_names_its_key(void **state)
 		{"{" VER ",\"process\":{\"cwd\":\"/\"}}",
 		 "config.json: process.args must have at least one element"},
 		{"{" VER ",\"process\":{\"args\":[],\"cwd\":\"/\"}}", "process.args must have"},
-		{"{" VER ",\"process\":{\"args\":[1],\"cwd\":\"/\"}}", "process.args[0] must be a string"},
+		{"{" VER ",\"process\":{\"args\":[1],\"cwd\":\"/\"}}",
+		 "process.args[0] must be a string"},
 		{"{" VER ",\"process\":{\"args\":[\"a\"]}}", "process.cwd must not be empty"},
-		{"{" VER ",\"process\":{\"args\":[\"a\"],\"cwd\":\"x\"}}", "process.cwd must be an absolute"},
+		{"{" VER ",\"process\":{\"args\":[\"a\"],\"cwd\":\"x\"}}",
+		 "process.cwd must be an absolute"},
 		{"{" VER ",\"process\":{\"args\":[\"a\"],\"cwd\":\"/\",\"env\":[\"x\"]}}",
 		 "process.env[0] must look like"},
 		{"{" VER ",\"process\":{\"args\":[\"a\"],\"cwd\":\"/\",\"user\":{\"uid\":-1}}}",
 		 "process.user.uid must be an integer"},
-		{"{" VER ",\"process\":{\"args\":[\"a\"],\"cwd\":\"/\",\"user\":{\"additionalGids\":[\"x\"]}}}",
+		{"{" VER ",\"process\":{\"args\":[\"a\"],\"cwd\":\"/"
+			 "\",\"user\":{\"additionalGids\":[\"x\"]}}}",
 		 "process.user.additionalGids[0]"},
-		{"{" VER ",\"process\":{\"args\":[\"a\"],\"cwd\":\"/\",\"rlimits\":[{\"type\":\"RLIMIT_X\"}]}}",
+		{"{" VER ",\"process\":{\"args\":[\"a\"],\"cwd\":\"/"
+			 "\",\"rlimits\":[{\"type\":\"RLIMIT_X\"}]}}",
 		 "process.rlimits[0].type: invalid rlimit type"},
-		{"{" VER ",\"process\":{\"args\":[\"a\"],\"cwd\":\"/\",\"rlimits\":[{\"type\":\"RLIMIT_CPU\","
-		 "\"soft\":2,\"hard\":1}]}}", "process.rlimits[0].soft"},
-		{"{" VER ",\"process\":{\"args\":[\"a\"],\"cwd\":\"/\",\"capabilities\":{\"bounding\":[1]}}}",
+		{"{" VER ",\"process\":{\"args\":[\"a\"],\"cwd\":\"/"
+			 "\",\"rlimits\":[{\"type\":\"RLIMIT_CPU\","
+		 "\"soft\":2,\"hard\":1}]}}",
+		 "process.rlimits[0].soft"},
+		{"{" VER ",\"process\":{\"args\":[\"a\"],\"cwd\":\"/"
+			 "\",\"capabilities\":{\"bounding\":[1]}}}",
 		 "process.capabilities.bounding[0]"},
 		{"{" VER "," PROC "}", "root must be specified"},
 		{"{" VER "," PROC ",\"root\":{}}", "root.path must not be empty"},
 		{"{" VER "," PROC "," ROOT "}", "linux.namespaces must contain a mount"},
 		{"{" VER "," PROC "," ROOT ",\"mounts\":[{}]}", "mounts[0].destination"},
-		{"{" VER "," PROC "," ROOT ",\"mounts\":[{\"destination\":\"/a\",\"options\":[\"a,b\"]}]}",
+		{"{" VER "," PROC "," ROOT
+		 ",\"mounts\":[{\"destination\":\"/a\",\"options\":[\"a,b\"]}]}",
 		 "mounts[0].options[0]"},
 		{"{" VER "," PROC "," ROOT ",\"hooks\":{\"prestart\":[{\"path\":\"x\"}]}}",
 		 "hooks.prestart[0].path"},
 		{"{" VER "," PROC "," ROOT ",\"annotations\":{\"a\":1}}", "annotations.a must be"},
 		{"{" VER "," PROC "," ROOT ",\"linux\":{\"namespaces\":[{\"type\":\"x\"}]}}",
 		 "linux.namespaces[0].type"},
-		{"{" VER "," PROC "," ROOT ",\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"pid\"}]}}",
+		{"{" VER "," PROC "," ROOT
+		 ",\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"pid\"}]}}",
 		 "linux.namespaces[1].type: duplicated"},
 		{"{" VER "," PROC "," ROOT ",\"linux\":{\"namespaces\":[{\"type\":\"user\"}]}}",
 		 "linux.uidMappings must be given"},
 		{"{" VER "," PROC "," ROOT ",\"linux\":{\"rootfsPropagation\":\"x\"}}",
 		 "linux.rootfsPropagation"},
-		{"{" VER "," PROC "," ROOT ",\"linux\":{\"maskedPaths\":[\"x\"]}}", "linux.maskedPaths[0]"},
-		{"{" VER "," PROC "," ROOT ",\"linux\":{\"resources\":{\"memory\":{\"limit\":\"1\"}}}}",
+		{"{" VER "," PROC "," ROOT ",\"linux\":{\"maskedPaths\":[\"x\"]}}",
+		 "linux.maskedPaths[0]"},
+		{"{" VER "," PROC "," ROOT
+		 ",\"linux\":{\"resources\":{\"memory\":{\"limit\":\"1\"}}}}",
 		 "linux.resources.memory.limit"},
-		{"{" VER "," PROC "," ROOT ",\"linux\":{\"resources\":{\"unified\":{\"../x\":\"1\"}}}}",
+		{"{" VER "," PROC "," ROOT
+		 ",\"linux\":{\"resources\":{\"unified\":{\"../x\":\"1\"}}}}",
 		 "linux.resources.unified"},
 		{"{" VER "," PROC "," ROOT ",\"hostname\":\"h\"," NS "}", "hostname needs a uts"},
 		{"{\"a\":\"\\u0000\"}", "NUL character"},
@@ -113,10 +125,14 @@ static void config_is_read(void **state)
 		"{" VER ",\"process\":{\"args\":[\"sh\",\"-c\"],\"cwd\":\"/tmp\",\"env\":[\"A=b\"],"
 		"\"user\":{\"uid\":5,\"gid\":6,\"umask\":18,\"additionalGids\":[7]},"
 		"\"capabilities\":{\"bounding\":[\"CAP_KILL\",\"CAP_FUTURE\"]},"
-		"\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"soft\":10,\"hard\":18446744073709551615}],"
-		"\"oomScoreAdj\":0}," ROOT ",\"mounts\":[{\"destination\":\"/x\",\"type\":\"tmpfs\"}],"
-		"\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"network\",\"path\":\"/p\"}],"
-		"\"resources\":{\"memory\":{\"limit\":4096},\"cpu\":{\"shares\":1024},\"pids\":{\"limit\":-1}}}}";
+		"\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"soft\":10,\"hard\":"
+		"18446744073709551615}],"
+		"\"oomScoreAdj\":0}," ROOT
+		",\"mounts\":[{\"destination\":\"/x\",\"type\":\"tmpfs\"}],"
+		"\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"network\",\"path\":\"/"
+		"p\"}],"
+		"\"resources\":{\"memory\":{\"limit\":4096},\"cpu\":{\"shares\":1024},\"pids\":{"
+		"\"limit\":-1}}}}";
 	struct oci_config cfg;
 	struct oci_error err;
 
@@ -178,8 +194,8 @@ static void ids(void **state)
 
 static void mount_options(void **state)
 {
-	static const char *const list[] = {"ro", "nosuid", "rbind", "rslave", "size=1k", "mode=755",
-					   "suid", "rro"};
+	static const char *const list[] = {"ro",      "nosuid",	  "rbind", "rslave",
+					   "size=1k", "mode=755", "suid",  "rro"};
 	struct oci_mount_options o;
 	struct oci_error err;
 
@@ -191,7 +207,8 @@ static void mount_options(void **state)
 	assert_int_equal(o.rec_set, MOUNT_ATTR_RDONLY);
 	assert_string_equal(o.data.s, "size=1k,mode=755");
 	oci_mount_options_free(&o);
-	assert_int_equal(oci_mount_attr(MS_RDONLY | MS_NOEXEC), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC);
+	assert_int_equal(oci_mount_attr(MS_RDONLY | MS_NOEXEC),
+			 MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC);
 }
 
 static void option_names_are_sorted(void **state)
@@ -218,7 +235,9 @@ static void cgroup_paths(void **state)
 	assert_int_equal(oci_cgroup_path("/a/b/", "id", "/own", false, out, sizeof(out), &err), 0);
 	assert_string_equal(out, "/a/b");
 	assert_true(oci_cgroup_path("/a/../b", "id", "/", false, out, sizeof(out), &err) < 0);
-	assert_int_equal(oci_cgroup_path("a-b.slice:pre:n", "id", "/", true, out, sizeof(out), &err), 0);
+	assert_int_equal(oci_cgroup_path("a-b.slice:pre:n", "id", "/", true, out, sizeof(out),
+					 &err),
+			 0);
 	assert_string_equal(out, "/a.slice/a-b.slice/pre-n.scope");
 	assert_int_equal(oci_cgroup_path("", "id", "/", true, out, sizeof(out), &err), 0);
 	assert_string_equal(out, "/system.slice/nacre-id.scope");
@@ -230,9 +249,14 @@ static void cgroup_paths(void **state)
 static void state_file_survives_a_round_trip(void **state)
 {
 	char root[] = "/tmp/nacre-test-XXXXXX";
-	struct oci_state s = {.id = (char *)"c1", .bundle = (char *)"/b", .rootfs = (char *)"/b/\"r\"",
-			      .created = (char *)"now", .oci_version = (char *)"1.0.2", .pid = getpid(),
-			      .started = true, .ncgroups = 1};
+	struct oci_state s = {.id = (char *)"c1",
+			      .bundle = (char *)"/b",
+			      .rootfs = (char *)"/b/\"r\"",
+			      .created = (char *)"now",
+			      .oci_version = (char *)"1.0.2",
+			      .pid = getpid(),
+			      .started = true,
+			      .ncgroups = 1};
 	struct oci_state back;
 	struct oci_error err;
 	int dir;
@@ -351,8 +375,8 @@ static void flags_are_parsed_as_runc_does(void **state)
 		     {"--bundle", "flag needs an argument: -bundle"},
 		     {"--detach=maybe", "invalid boolean value \"maybe\" for -detach: parse error"},
 		     {"--n=x", "invalid value \"x\" for flag -n: parse error"}};
-	char *argv[] = {(char *)"id", (char *)"-b", (char *)"dir", (char *)"--detach", (char *)"--",
-			(char *)"-x"};
+	char *argv[] = {(char *)"id",	    (char *)"-b", (char *)"dir",
+			(char *)"--detach", (char *)"--", (char *)"-x"};
 	struct cli_values v = {0};
 	const char **lists[CLI_MAX_OPTIONS] = {0};
 	struct oci_error err;
