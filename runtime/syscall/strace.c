@@ -18,7 +18,9 @@
 #include "runtime/task/task.h"
 
 #define STRACE_STRING 32 /* bytes of a string or buffer shown, as strace -s 32 */
-#define STRACE_ARGV   32 /* strings of argv shown */
+/* Results at or above this of calls on address spaces are addresses: the rest are pids and 0. */
+#define ADDRESS_MIN 0x10000
+#define STRACE_ARGV 32 /* strings of argv shown */
 
 /* Protects `running` and the order of lines; a leaf but for write(2) to the log. */
 static pthread_mutex_t strace_lock = PTHREAD_MUTEX_INITIALIZER;
