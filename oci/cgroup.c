@@ -14,6 +14,7 @@
 
 #include "oci/cleanup.h"
 #include "oci/log.h"
+#include "oci/text.h"
 
 int oci_cgroup_read(const char *dir, const char *file, char *buf, size_t len)
 {
@@ -96,12 +97,18 @@ int oci_cgroup_mounts(struct oci_cgroup_mount *m, size_t cap)
 		return -errno;
 	while (n < cap && fgets(line, sizeof(line), f)) {
 		/* mountinfo: ... MOUNTPOINT OPTIONS [TAGS] - TYPE SOURCE SUPEROPTIONS (proc(5)) */
-		char *dash = strstr(line, " - ");
+		const char *dash = strstr(line, " - "), *p = line;
 		bool known = false;
 
-		if (!dash || sscanf(line, "%*s %*s %*s %*s %255s", point) != 1 ||
-		    sscanf(dash + 3, "%31s %*s %511s", type, opts) != 2 ||
+		if (!dash)
+			continue;
+		dash += 3;
+		text_skip(&p, 4);
+		if (!text_word(&p, point, sizeof(point)) || !text_word(&dash, type, sizeof(type)) ||
 		    strncmp(type, "cgroup", 6))
+			continue;
+		text_skip(&dash, 1);
+		if (!text_word(&dash, opts, sizeof(opts)))
 			continue;
 		if (!strcmp(type, "cgroup2"))
 			m[n].controllers[0] = '\0';
@@ -315,17 +322,16 @@ const char *oci_cgroup_dir(const struct oci_state *s, const char *controller, bo
 
 size_t oci_cgroup_pids(const struct oci_state *s, pid_t *pids, size_t cap)
 {
-	char path[1024];
+	char path[1024], line[32];
 	size_t n = 0;
-	int pid;
 
 	for (size_t i = 0; i < s->ncgroups && !n; i++) {
 		snprintf(path, sizeof(path), "%s/cgroup.procs", s->cgroups[i].dir);
 		cleanup_file FILE *f = fopen(path, "re");
 
-		while (f && fscanf(f, "%d", &pid) == 1)
+		while (f && fgets(line, sizeof(line), f))
 			if (n++ < cap)
-				pids[n - 1] = pid;
+				pids[n - 1] = (pid_t)strtol(line, NULL, 10);
 	}
 	return n;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A container's use of resources, in the shape of runc's `events --stats`. */
-#include <inttypes.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "oci/buf.h"
 #include "oci/cgroup.h"
+#include "oci/text.h"
 
 static uint64_t number(const char *dir, const char *file)
 {
@@ -76,15 +77,17 @@ static void cpu_v2(const char *dir, struct buf *b)
 
 static void raw_stat(const char *dir, struct buf *b)
 {
-	char text[8192], key[64];
-	uint64_t value;
+	char text[8192], key[64], value[32];
 
 	json_object(b, "raw");
 	if (oci_cgroup_read(dir, "memory.stat", text, sizeof(text)))
 		*text = '\0';
-	for (char *p = text; p && *p; p = strchr(p, '\n'), p = p ? p + 1 : NULL)
-		if (sscanf(p, "%63s %" SCNu64, key, &value) == 2)
-			json_uint(b, key, value);
+	for (const char *line = text; line; line = text_next_line(line)) {
+		const char *p = line;
+
+		if (text_word(&p, key, sizeof(key)) && text_word(&p, value, sizeof(value)))
+			json_uint(b, key, strtoull(value, NULL, 10));
+	}
 	json_end_object(b);
 }
 
@@ -133,23 +136,25 @@ static void memory(const struct oci_state *s, struct buf *b)
 	json_end_object(b);
 }
 
+/* Lines of "MAJOR:MINOR OPERATION VALUE"; others are totals. */
 static void blkio_list(struct buf *b, const char *name, const char *dir, const char *file)
 {
-	char text[8192], op[32];
-	unsigned major, minor;
-	uint64_t value;
+	char text[8192], device[32], op[32], value[32], *minor;
 
 	if (oci_cgroup_read(dir, file, text, sizeof(text)))
 		return;
 	json_array(b, name);
-	for (char *p = text; p && *p; p = strchr(p, '\n'), p = p ? p + 1 : NULL) {
-		if (sscanf(p, "%u:%u %31s %" SCNu64, &major, &minor, op, &value) != 4)
+	for (const char *line = text; line; line = text_next_line(line)) {
+		const char *p = line;
+
+		if (!text_word(&p, device, sizeof(device)) || !(minor = strchr(device, ':')) ||
+		    !text_word(&p, op, sizeof(op)) || !text_word(&p, value, sizeof(value)))
 			continue;
 		json_object(b, NULL);
-		json_uint(b, "major", major);
-		json_uint(b, "minor", minor);
+		json_uint(b, "major", strtoul(device, NULL, 10));
+		json_uint(b, "minor", strtoul(minor + 1, NULL, 10));
 		json_str(b, "op", op);
-		json_uint(b, "value", value);
+		json_uint(b, "value", strtoull(value, NULL, 10));
 		json_end_object(b);
 	}
 	json_end_array(b);

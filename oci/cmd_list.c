@@ -25,10 +25,11 @@ struct rows {
 
 static void owner_name(uid_t uid, char *out, size_t len)
 {
-	struct passwd *pw = getpwuid(uid);
+	struct passwd pw, *found = NULL;
+	char room[1024];
 
-	if (pw)
-		snprintf(out, len, "%s", pw->pw_name);
+	if (!getpwuid_r(uid, &pw, room, sizeof(room), &found) && found)
+		snprintf(out, len, "%s", pw.pw_name);
 	else
 		snprintf(out, len, "#%u", (unsigned)uid);
 }

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "oci/buf.h"
 #include "oci/cgroup.h"
 #include "oci/commands.h"
 
@@ -26,17 +27,19 @@ static int print_json(const pid_t *pids, size_t n)
 /* ps(1) for the host processes that stand for the container. */
 static int print_table(const struct cli *c, const pid_t *pids, size_t n, struct oci_error *err)
 {
-	char *list = malloc(n * 12 + 16), *argv[64] = {"ps", "-p", list, "-f", NULL};
+	cleanup_buf struct buf list = {0};
+	char *argv[64] = {"ps", "-p", NULL, "-f", NULL};
 	int k = 3, status = 0;
-	size_t len = 0;
 	pid_t child;
 
-	if (!list)
-		return oci_fail_errno(err, ENOMEM, "ps");
 	for (size_t i = 0; i < n; i++)
-		len += (size_t)sprintf(list + len, "%s%d", i ? "," : "", (int)pids[i]);
+		buf_printf(&list, "%s%d", i ? "," : "", (int)pids[i]);
+	/* No process has this number: ps prints its header alone. */
 	if (!n)
-		sprintf(list, "%d", INT32_MAX);
+		buf_printf(&list, "%d", INT32_MAX);
+	if (!buf_ok(&list))
+		return oci_fail_errno(err, ENOMEM, "ps");
+	argv[2] = list.s;
 	for (int i = 1; i < c->nargs && k < 62; i++)
 		argv[k++] = c->args[i];
 	if (c->nargs > 1)
@@ -49,7 +52,6 @@ static int print_table(const struct cli *c, const pid_t *pids, size_t n, struct 
 	}
 	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
-	free(list);
 	if (child < 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 127))
 		return oci_fail(err, ENOENT, "exec: \"ps\": executable file not found in $PATH");
 	return 0;

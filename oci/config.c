@@ -103,14 +103,13 @@ int oci_config_pairs(struct oci_arena **arena, yajl_val obj, const char *file, c
 static int parse_version(struct oci_config *cfg, struct oci_error *err)
 {
 	struct json_in in = {FILE_NAME, err};
-	unsigned major;
 	int r = json_in_string(&in, cfg->tree, "", "ociVersion", &cfg->oci_version);
 
 	if (r)
 		return r;
 	if (!cfg->oci_version)
 		return oci_fail(err, EINVAL, FILE_NAME ": ociVersion must be given");
-	if (sscanf(cfg->oci_version, "%u.", &major) != 1 || major != 1)
+	if (strncmp(cfg->oci_version, "1.", 2))
 		return oci_fail(err, EINVAL, FILE_NAME ": ociVersion must be 1.x, not \"%s\"",
 				cfg->oci_version);
 	return 0;

@@ -148,7 +148,7 @@ static int inherited_fds(struct birth *b)
 {
 	const char *listen = getenv("LISTEN_FDS");
 	static char fds[64];
-	int n = listen ? atoi(listen) : 0;
+	int n = listen ? (int)strtol(listen, NULL, 10) : 0;
 
 	if (n <= 0 || n > 1024)
 		return b->o->preserve_fds;

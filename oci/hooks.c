@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "oci/cleanup.h"
+#include "oci/signals.h"
 
 static void child(const struct oci_hook *h, int in, const char *cwd)
 {
@@ -21,7 +22,7 @@ static void child(const struct oci_hook *h, int in, const char *cwd)
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
+	oci_signal_set(SIGPIPE, SIG_DFL);
 	if (dup2(in, STDIN_FILENO) < 0 || (cwd && chdir(cwd)))
 		_exit(126);
 	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);

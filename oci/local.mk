@@ -62,5 +62,7 @@ libnacre_a_SOURCES += \
 	oci/state.c \
 	oci/state.h \
 	oci/state_dir.c \
+	oci/text.c \
+	oci/text.h \
 	oci/walls.c \
 	oci/walls.h

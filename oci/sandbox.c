@@ -25,6 +25,7 @@
 #include "oci/hooks.h"
 #include "oci/log.h"
 #include "oci/rootfs.h"
+#include "oci/text.h"
 #include "oci/walls.h"
 #include "runtime/kernel.h"
 
@@ -195,18 +196,25 @@ static void add_home(struct sandbox *s, int rootfd)
 {
 	struct oci_process *p = &s->cfg->process;
 	static char pair[512];
-	char line[1024], home[400] = "/";
+	char line[1024], id[16], home[400], found[400] = "/";
 	int fd = rootfs_open(rootfd, "/etc/passwd", O_RDONLY | O_NONBLOCK);
 	cleanup_file FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
-	unsigned uid;
 
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%*[^:]:%*[^:]:%u:%*u:%*[^:]:%399[^:\n]", &uid, home) >= 1) {
-			if (uid == p->uid)
-				break;
-			strcpy(home, "/");
+	/* name:password:uid:gid:comment:home:shell (passwd(5)) */
+	while (f && fgets(line, sizeof(line), f)) {
+		const char *at = line;
+
+		if (!text_field(&at, home, sizeof(home)) || !text_field(&at, home, sizeof(home)) ||
+		    !text_field(&at, id, sizeof(id)) || !text_field(&at, home, sizeof(home)) ||
+		    !text_field(&at, home, sizeof(home)) || !text_field(&at, home, sizeof(home)))
+			continue;
+		if (id[0] && strtoul(id, NULL, 10) == p->uid) {
+			if (home[0])
+				memcpy(found, home, sizeof(found));
+			break;
 		}
-	snprintf(pair, sizeof(pair), "HOME=%s", home);
+	}
+	snprintf(pair, sizeof(pair), "HOME=%s", found);
 	oci_env_default(&s->cfg->arena, &p->env, pair);
 }
 

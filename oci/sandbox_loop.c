@@ -16,6 +16,7 @@
 #include "oci/control.h"
 #include "oci/log.h"
 #include "oci/sandbox.h"
+#include "oci/signals.h"
 #include "runtime/kernel.h"
 
 struct loop {
@@ -51,8 +52,8 @@ void sandbox_block_signals(void)
 	/* The creator's mask and dispositions are not ours. */
 	for (int sig = 1; sig < 32; sig++)
 		if (sig != SIGKILL && sig != SIGSTOP)
-			signal(sig, SIG_DFL);
-	signal(SIGPIPE, SIG_IGN);
+			oci_signal_set(sig, SIG_DFL);
+	oci_signal_set(SIGPIPE, SIG_IGN);
 	forwarded(&set);
 	sigprocmask(SIG_SETMASK, &set, NULL);
 }
@@ -67,7 +68,7 @@ static void finish(int status)
 
 		sigemptyset(&none);
 		if (sig > 0 && sig < NSIG) {
-			signal(sig, SIG_DFL);
+			oci_signal_set(sig, SIG_DFL);
 			kill(getpid(), sig);
 			sigprocmask(SIG_SETMASK, &none, NULL);
 		}

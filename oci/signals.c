@@ -53,3 +53,10 @@ int oci_signal_number(const char *name)
 		return offset(name + 5, -1, RTMAX);
 	return -1;
 }
+
+void oci_signal_set(int sig, void (*handler)(int))
+{
+	struct sigaction sa = {.sa_handler = handler};
+
+	sigaction(sig, &sa, NULL);
+}

@@ -5,5 +5,7 @@
 
 /* "TERM", "sigterm", "SIGRTMIN+3", "15"; -1: unknown. 0 only for "0". */
 int oci_signal_number(const char *name);
+/* Set a disposition: SIG_DFL or SIG_IGN. */
+void oci_signal_set(int sig, void (*handler)(int));
 
 #endif

@@ -15,6 +15,7 @@
 #include "oci/cgroup.h"
 #include "oci/cleanup.h"
 #include "oci/json.h"
+#include "oci/text.h"
 
 void oci_state_free(struct oci_state *s)
 {
@@ -37,7 +38,8 @@ void oci_state_free(struct oci_state *s)
 
 unsigned long long oci_pid_start_time(pid_t pid)
 {
-	char path[64], buf[1024], *p, state;
+	char path[64], buf[1024], word[32], state;
+	const char *p;
 	unsigned long long start;
 	ssize_t n;
 
@@ -52,11 +54,14 @@ unsigned long long oci_pid_start_time(pid_t pid)
 	buf[n] = '\0';
 	/* The command may contain anything, ')' too: fields count from the last one. */
 	p = strrchr(buf, ')');
-	if (!p || sscanf(p + 1,
-			 " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-			 "%*d %*d %*d %llu",
-			 &state, &start) != 2)
+	if (!p)
 		return 0;
+	p++;
+	if (!text_word(&p, word, sizeof(word)))
+		return 0;
+	state = word[0];
+	text_skip(&p, 18);
+	start = text_word(&p, word, sizeof(word)) ? strtoull(word, NULL, 10) : 0;
 	return state == 'Z' || state == 'X' ? 0 : start;
 }
 
