@@ -186,7 +186,9 @@ static void *worker_main(void *arg)
 		if (!worker_rest_locked(w))
 			break;
 	}
-	list_add(&pool->dead, &w->link);
+	/* A closing pool frees every worker by the other list, neighbours in this one included. */
+	if (!pool->closing)
+		list_add(&pool->dead, &w->link);
 	pthread_mutex_unlock(&pool->lock);
 	return NULL;
 }
