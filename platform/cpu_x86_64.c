@@ -108,17 +108,19 @@ static void write_frame(struct vcpu *v, const struct arch_regs *r)
 static uint32_t prepare_entry(struct vcpu *v, uint64_t root, const struct arch_regs *r, bool flush)
 {
 	struct nacre_regs_x86 *x = &v->regs.x86;
-	bool nested = v->holder && platform_paging(v->holder->platform) == PLATFORM_PAGING_NESTED;
 	uint64_t frame_va = SHIM_CPU_VA + (uint64_t)v->index * SHIM_CPU_STRIDE +
 			    SHIM_ANSWERS_OFFSET - SHIM_FRAME_BYTES;
 	uint32_t load = NACRE_LOAD_GENERAL;
 
+	/*
+	 * The shim itself needs a live page table to run on, so the root is loaded from outside even
+	 * where the shim then loads it again to flush: the old one may be gone.
+	 */
 	if (x->fs_base != r->fs_base || x->gs_base != r->gs_base || (flush && x->user) ||
-	    (!nested && x->cr3 != root)) {
+	    x->cr3 != root) {
 		load |= NACRE_LOAD_SYSTEM;
 		x->fs_base = r->fs_base, x->gs_base = r->gs_base;
-		if (!nested)
-			x->cr3 = root;
+		x->cr3 = root;
 		if (flush)
 			x->user = 0;
 	}
@@ -239,6 +241,18 @@ static void decode_halt(struct vcpu *v, struct arch_regs *r, struct cpu_trap *tr
 }
 
 /*
+ * Take settle_kick()'s single-step flag off the user's state. SYSCALL leaves RFLAGS in R11, and the
+ * instruction stepped over may have loaded R11 with something of its own.
+ */
+static void undo_stepping(struct vcpu *v, struct arch_regs *r)
+{
+	v->stepping = false;
+	r->rflags &= ~RFLAGS_TF;
+	if (r->r11 == v->step_r11 || r->r11 == user_flags(v->step_r11))
+		r->r11 &= ~RFLAGS_TF;
+}
+
+/*
  * Kicked. At user level the registers are the user's. In the shim on its way out nothing has
  * happened yet: *r stands. In the shim on its way in, run on with the single-step flag in the user's
  * RFLAGS, so that an answer given inside comes back after one user instruction. Where SYSCALL enters
@@ -253,6 +267,8 @@ static bool settle_kick(struct vcpu *v, struct arch_regs *r, uint32_t *load)
 	if (x->user && !at_entry) {
 		get_general(r, x);
 		r->rflags = user_flags(x->rflags);
+		if (v->stepping)
+			undo_stepping(v, r);
 		return true;
 	}
 	if (in_text(x->rip, SHIM_SYSRET, SHIM_TEXT_BYTES))
@@ -260,19 +276,17 @@ static bool settle_kick(struct vcpu *v, struct arch_regs *r, uint32_t *load)
 	if ((at_entry || in_text(x->rip, SHIM_PAGE_FAULT_QUIRK, SHIM_SYSRET)) &&
 	    !(x->r11 & RFLAGS_TF)) {
 		x->r11 |= RFLAGS_TF;
-		v->stepping = 1;
+		v->stepping = true;
+		v->step_r11 = x->r11;
 		*load = NACRE_LOAD_GENERAL;
 	}
 	return false;
 }
 
-/* Undo settle_kick()'s single step once the guest is out of the shim's way-in. */
+/* The guest is out of the shim's way-in. True: only by the single step, nothing else happened. */
 static bool end_stepping(struct vcpu *v, struct arch_regs *r, const struct cpu_trap *trap)
 {
-	v->stepping = 0;
-	r->rflags &= ~RFLAGS_TF;
-	if (trap->kind == CPU_TRAP_SYSCALL)
-		r->r11 &= ~RFLAGS_TF;
+	undo_stepping(v, r);
 	return trap->kind == CPU_TRAP_EXCEPTION && trap->vector == VECTOR_DB;
 }
 

@@ -37,7 +37,8 @@ struct vcpu {
 
 	/* the holder's */
 	struct nacre_regs regs; /* at the last exit */
-	uint32_t stepping;	/* leaving the shim with TF set, to be stopped again */
+	bool stepping;	   /* leaving the shim with TF set, to be stopped again */
+	uint64_t step_r11; /* the R11 that set it */
 	struct exit_record ring[EXIT_RING];
 	unsigned exits;
 	struct vcpu_stats stats;

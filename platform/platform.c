@@ -186,8 +186,6 @@ void cpu_thread_destroy(struct cpu_thread *t)
 	pthread_mutex_lock(&p->pool_lock);
 	if (t->fpu_vcpu)
 		t->fpu_vcpu->last = NULL;
-	if (t->last && t->last->last == t)
-		t->last->last = NULL;
 	pthread_mutex_unlock(&p->pool_lock);
 	pthread_cond_destroy(&t->granted_cond);
 	free(t->fpu);

@@ -73,7 +73,7 @@ static struct vcpu *choose_idle(struct platform *p, const struct cpu_thread *t)
 	struct vcpu *best = NULL;
 
 	for (struct vcpu *v = p->idle; v; v = v->next_idle) {
-		if (v == t->last && v->last == t)
+		if (v->last == t)
 			return v;
 		if (!best || !v->last || best->last)
 			best = v;
@@ -81,21 +81,34 @@ static struct vcpu *choose_idle(struct platform *p, const struct cpu_thread *t)
 	return best;
 }
 
-/* Make the vCPU t's: vector state in, the previous thread's out. pool_lock held. */
+/* Bring t->fpu up to date; the vCPU that had the state then has nobody's. pool_lock held. */
+static void take_state_out(struct platform *p, struct cpu_thread *t)
+{
+	struct vcpu *v = t->fpu_vcpu;
+
+	if (!v)
+		return;
+	p->ops->vcpu_get_fpu(v->hv, t->fpu);
+	t->fpu_vcpu = NULL;
+	v->last = NULL;
+}
+
+/*
+ * Make the vCPU t's: vector state in, the previous thread's out. v->last == t if and only if
+ * t->fpu_vcpu == v. t's own state may be in a third vCPU, one that was granted to a thread that has
+ * not woken up to take it yet. pool_lock held.
+ */
 static void adopt(struct platform *p, struct cpu_thread *t, struct vcpu *v)
 {
 	if (v->last != t) {
-		if (v->last) {
-			p->ops->vcpu_get_fpu(v->hv, v->last->fpu);
-			v->last->fpu_vcpu = NULL;
-		}
+		if (v->last)
+			take_state_out(p, v->last);
+		take_state_out(p, t);
+		p->ops->vcpu_set_fpu(v->hv, t->fpu);
+		t->fpu_vcpu = v;
 		v->last = t;
 		t->answers_changed = true;
 		atomic_fetch_add_explicit(&v->stats.switches, 1, memory_order_relaxed);
-	}
-	if (t->fpu_vcpu != v) {
-		p->ops->vcpu_set_fpu(v->hv, t->fpu);
-		t->fpu_vcpu = v;
 	}
 	v->holder = t;
 	v->since_ns = platform_now_ns();

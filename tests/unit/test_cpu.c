@@ -279,6 +279,40 @@ static void test_vector_state_with_more_threads_than_vcpus(void **state)
 	assert_true(stats.vcpu_waits > 0);
 }
 
+/* Gives its vCPU up after every round, as a thread that blocks in a system call does. */
+static void *run_vector_in_pieces(void *arg)
+{
+	struct cpu_thread *t = thread(1);
+	struct arch_regs r = {
+		.rip = CODE_VA, .rflags = 0x202, .r12 = (uintptr_t)arg * 0x0101010101010101u};
+	struct cpu_trap trap = {.kind = CPU_TRAP_SYSCALL};
+	unsigned rounds;
+
+	for (rounds = 0; rounds < 1000 && trap.kind == CPU_TRAP_SYSCALL; rounds++) {
+		r.rip = rounds ? CODE_VA + 10 : CODE_VA; /* past the loads */
+		r.rbx = 1000;
+		run(t, &r, &trap);
+		cpu_release(t);
+	}
+	cpu_thread_destroy(t);
+	return (void *)(uintptr_t)(rounds == 1000 && trap.kind == CPU_TRAP_SYSCALL);
+}
+
+static void test_vector_state_of_threads_that_come_and_go(void **state)
+{
+	pthread_t th[8];
+	void *ok;
+
+	(void)state;
+	load(prog_vector, prog_vector_end);
+	for (uintptr_t i = 0; i < 8; i++)
+		pthread_create(&th[i], NULL, run_vector_in_pieces, (void *)(i + 1));
+	for (unsigned i = 0; i < 8; i++) {
+		pthread_join(th[i], &ok);
+		assert_non_null(ok);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +325,7 @@ int main(void)
 		cmocka_unit_test(test_kick_stops_a_spinning_program),
 		cmocka_unit_test(test_kick_inside_the_shim_loses_nothing),
 		cmocka_unit_test(test_vector_state_with_more_threads_than_vcpus),
+		cmocka_unit_test(test_vector_state_of_threads_that_come_and_go),
 	};
 	const struct platform_options opt = {.max_vcpus = 3};
 	const struct mm_limits limits = {.arena_bytes = 256 << 20};
