@@ -321,17 +321,14 @@ static int help(int argc, char **argv)
 	return 0;
 }
 
-int cli_main(int argc, char **argv)
+/* rest: room for every argument. */
+static int dispatch(struct cli *cli, int argc, char **argv, char **rest)
 {
-	struct cli cli = {0};
 	struct cli_values global = {0};
 	const char **lists[CLI_MAX_OPTIONS] = {0};
 	struct oci_error err = {0};
-	char **rest = calloc((size_t)argc + 1, sizeof(*rest));
 	int n, first = 1;
 
-	if (!rest)
-		return 1;
 	/* Global flags end at the command's name. */
 	while (first < argc && argv[first][0] == '-' && strcmp(argv[first], "--")) {
 		int k = find_option(cli_global_options, argv[first] + 1 + (argv[first][1] == '-'),
@@ -358,14 +355,25 @@ int cli_main(int argc, char **argv)
 		first++;
 	if (global_string(&global, "help") || first >= argc)
 		return help(0, NULL);
-	if (apply_globals(&global, &cli.global, &err)) {
+	if (apply_globals(&global, &cli->global, &err)) {
 		log_fatal(err.msg);
 		return 1;
 	}
 	if (!strcmp(argv[first], "help") || !strcmp(argv[first], "h"))
 		return help(argc - first - 1, argv + first + 1);
-	cli.command = find_command(argv[first]);
-	if (!cli.command)
+	cli->command = find_command(argv[first]);
+	if (!cli->command)
 		return no_command(argv[first]);
-	return run_command(&cli, argc - first - 1, argv + first + 1, &err);
+	return run_command(cli, argc - first - 1, argv + first + 1, &err);
+}
+
+int cli_main(int argc, char **argv)
+{
+	struct cli cli = {0};
+	char **rest = calloc((size_t)argc + 1, sizeof(*rest));
+	int status = rest ? dispatch(&cli, argc, argv, rest) : 1;
+
+	free(rest);
+	free(cli.args);
+	return status;
 }

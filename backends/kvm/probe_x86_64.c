@@ -70,7 +70,8 @@ static void build_guest(uint8_t *mem)
 	gdt[5] = 0x00affb000000ffff; /* ring 3 code, selector 0x2b */
 	uint64_t tss = AT(TABLES) + 0x800;
 	gdt[6] = 0x67 | (tss & 0xffffff) << 16 | 0x8bull << 40;
-	*(uint64_t *)(tables + 0x804) = AT(STACK + 1); /* RSP0 */
+	uint64_t rsp0 = AT(STACK + 1);
+	memcpy(tables + 0x804, &rsp0, sizeof rsp0);
 	*(uint64_t *)(mem + AT(DATA_A)) = DATA_A;
 	*(uint64_t *)(mem + AT(DATA_B)) = DATA_B;
 }
