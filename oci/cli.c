@@ -218,6 +218,7 @@ static int apply_globals(const struct cli_values *v, struct oci_global *g, struc
 	}
 	g->backend = global_string(v, "backend");
 	g->strace = global_string(v, "strace");
+	g->stats_file = global_string(v, "stats-file");
 	g->max_vcpus = vcpus ? (unsigned)strtoul(vcpus, NULL, 0) : 0;
 	g->debug = debug && is_true(debug);
 	g->systemd_cgroup = systemd && is_true(systemd);

@@ -25,6 +25,8 @@ const struct cli_option cli_global_options[] = {
 	 "hypervisor plugin, by name or path (default: the best found)", NULL},
 	{"strace", NULL, CLI_OPTIONAL,
 	 "print the container's system calls, to a file with --strace=FILE", NULL},
+	{"stats-file", NULL, CLI_STRING,
+	 "write the application kernel's counters there when the container ends", NULL},
 	{"tlb", NULL, CLI_STRING, "taken with a warning: not applied", NULL},
 	{"vcpus", NULL, CLI_INT, "most virtual CPUs of a container (default: from the host's CPUs)",
 	 NULL},

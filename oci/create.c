@@ -33,7 +33,7 @@ struct birth {
 	struct container *c;
 	struct oci_config cfg;
 	struct console console;
-	int bundle_fd, sync, child_sync, listener, log_fd;
+	int bundle_fd, sync, child_sync, listener, log_fd, stats_fd;
 	pid_t pid;
 	bool joined[OCI_NS_COUNT];
 };
@@ -177,6 +177,16 @@ static int open_log(struct birth *b, struct oci_error *err)
 	return 0;
 }
 
+static int open_stats(struct birth *b, struct oci_error *err)
+{
+	const char *path = b->g->stats_file;
+
+	if (!path)
+		return 0;
+	b->stats_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	return b->stats_fd < 0 ? oci_fail_errno(err, errno, "--stats-file %s", path) : 0;
+}
+
 static void sandbox_child(struct birth *b, const char *state_json) __attribute__((noreturn));
 static void sandbox_child(struct birth *b, const char *state_json)
 {
@@ -198,6 +208,7 @@ static void sandbox_child(struct birth *b, const char *state_json)
 		.sync = b->child_sync,
 		.listener = b->listener,
 		.log_fd = b->log_fd,
+		.stats_fd = b->stats_fd,
 		.slave = b->console.slave,
 		.owner = geteuid(),
 	};
@@ -422,7 +433,7 @@ static int give_birth(struct birth *b, struct oci_error *err)
 	int pair[2], r;
 
 	if ((r = save_config(b, err)) || (r = fill_state(b, err)) || (r = open_console(b, err)) ||
-	    (r = open_log(b, err)) ||
+	    (r = open_log(b, err)) || (r = open_stats(b, err)) ||
 	    (r = oci_cgroup_create(s, b->cfg.cgroups_path, &b->cfg.resources, err)) ||
 	    (r = oci_state_save(b->c->dir, s, err)) ||
 	    (r = oci_cgroup_limits(s, &b->cfg.resources, err)))
@@ -459,8 +470,8 @@ static void undo(struct birth *b)
 
 static void close_all(struct birth *b)
 {
-	int *fds[] = {&b->bundle_fd, &b->sync,		 &b->child_sync,
-		      &b->listener,  &b->console.master, &b->console.slave};
+	int *fds[] = {&b->bundle_fd, &b->sync,		 &b->child_sync,     &b->listener,
+		      &b->stats_fd,  &b->console.master, &b->console.slave};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (*fds[i] >= 0)
@@ -481,7 +492,8 @@ int container_create(const struct oci_global *g, const struct container_options 
 			  .sync = -1,
 			  .child_sync = -1,
 			  .listener = -1,
-			  .log_fd = -1};
+			  .log_fd = -1,
+			  .stats_fd = -1};
 	int r = oci_id_validate(o->id, err);
 
 	*out = (struct container){.dir = -1, .master = -1};

@@ -14,6 +14,7 @@ struct oci_global {
 	const char *root;
 	const char *backend; /* name or path, NULL: the best */
 	const char *strace;  /* NULL: off, "": to the log or standard error, else a file */
+	const char *stats_file; /* where the counters go at the end, NULL: nowhere */
 	unsigned max_vcpus;
 	bool debug, systemd_cgroup;
 };

@@ -160,7 +160,8 @@ static int set_names(struct sandbox *s, struct oci_error *err)
 /* Everything not named here stays with the creator: its pipes must close when it ends. */
 static void close_others(struct sandbox *s)
 {
-	int keep[] = {s->bundle_fd, s->sync, s->listener, s->log_fd, s->slave, log_fd()};
+	int keep[] = {s->bundle_fd, s->sync,	s->listener, s->log_fd,
+		      s->stats_fd,  s->slave, log_fd()};
 	const int n = (int)(sizeof(keep) / sizeof(keep[0]));
 	int low = 3 + s->preserve_fds;
 

@@ -35,6 +35,7 @@ struct sandbox {
 	bool strace, debug, no_pivot, new_keyring;
 	int preserve_fds;
 	int bundle_fd, sync, listener, log_fd;
+	int stats_fd; /* where the counters go at the end, or -1 */
 	int slave; /* the container's terminal, or -1 */
 	uid_t owner;
 	/* Joined by the creator already, so that a new user namespace does not own them. */

@@ -181,6 +181,18 @@ static void on_control(struct loop *l)
 	control_answer(conn, &l->reply);
 }
 
+/* The counters of the whole run, as `events --stats` shows them. */
+static void write_stats(struct loop *l)
+{
+	size_t n;
+
+	if (l->s->stats_fd < 0)
+		return;
+	n = kernel_stats_json(l->k, l->reply.payload, CONTROL_PAYLOAD_MAX);
+	if (n >= CONTROL_PAYLOAD_MAX || dprintf(l->s->stats_fd, "%s\n", l->reply.payload) < 0)
+		log_warning("the counters could not be written");
+}
+
 void sandbox_loop(struct sandbox *s, struct kernel *k)
 {
 	struct loop *l = calloc(1, sizeof(*l));
@@ -208,6 +220,6 @@ void sandbox_loop(struct sandbox *s, struct kernel *k)
 		if (p[2].revents)
 			on_control(l);
 	}
-	pthread_join(l->runner, NULL);
+	write_stats(l);
 	finish(l->status);
 }
