@@ -65,4 +65,6 @@ libnacre_a_SOURCES += \
 	oci/text.c \
 	oci/text.h \
 	oci/walls.c \
-	oci/walls.h
+	oci/walls.h \
+	oci/walls_filter.c \
+	oci/walls_filter.h

@@ -2,10 +2,14 @@
 #include "oci/walls.h"
 
 #include <errno.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 struct wall {
 	int nr;
@@ -35,7 +39,6 @@ static const struct wall allowed[] = {
 	W(userfaultfd, "pages that vanish under a file window"),
 	W(membarrier, "address-space wide barriers"),
 	/* threads and time */
-	W(clone, "guest threads are host threads; flags are checked below by no_new_privs"),
 	W(exit, "thread end"),
 	W(exit_group, "sandbox end"),
 	W(futex, "every wait and wake"),
@@ -274,58 +277,57 @@ static const struct wall deadly[] = {
 	W(keyctl, "the host's keys"),
 };
 
-static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET};
+static const uint32_t families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET};
+static const uint32_t thread_flags[] = {CLONE_THREAD};
 
-static int fill(scmp_filter_ctx ctx)
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define DENY	 (SECCOMP_RET_ERRNO | EPERM)
+/* Numbers from here on belong to another ABI of the same architecture (x32). */
+#define NR_LIMIT 0x40000000u
+
+static size_t add_walls(struct walls_rule *rules, size_t n, const struct wall *w, size_t count,
+			uint32_t action)
 {
-	int r;
+	/* Numbers an architecture does not have are negative: nothing to say of them. */
+	for (size_t i = 0; i < count; i++)
+		if (w[i].nr >= 0)
+			rules[n++] = (struct walls_rule){.nr = (uint32_t)w[i].nr, .action = action};
+	return n;
+}
 
-	for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
-		/* Numbers an architecture does not have are negative: nothing to allow. */
-		if (allowed[i].nr < 0 || allowed[i].nr == SCMP_SYS(clone))
-			continue;
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i].nr, 0);
-		if (r)
-			return r;
-	}
-	for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++) {
-		if (deadly[i].nr < 0)
-			continue;
-		r = seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, deadly[i].nr, 0);
-		if (r)
-			return r;
-	}
-	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				     SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i], 0));
-		if (r)
-			return r;
-	}
+size_t walls_program(struct sock_filter *out, size_t cap)
+{
+	struct walls_rule rules[COUNT(allowed) + COUNT(deadly) + 3];
+	size_t n = add_walls(rules, 0, allowed, COUNT(allowed), SECCOMP_RET_ALLOW);
+
+	n = add_walls(rules, n, deadly, COUNT(deadly), SECCOMP_RET_KILL_PROCESS);
+	rules[n++] = (struct walls_rule){
+		SCMP_SYS(socket), DENY, ~0u, families, COUNT(families),
+	};
 	/* Threads only: a process of the host's would be outside the container's accounting. */
-	r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-			     SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_NEWUSER,
-				     CLONE_THREAD));
-	if (r)
-		return r;
+	rules[n++] = (struct walls_rule){
+		SCMP_SYS(clone), DENY, CLONE_THREAD | CLONE_NEWUSER, thread_flags, 1,
+	};
 	/* clone3's flags are in memory where a filter cannot see: the C library falls back to clone. */
-	return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+	rules[n++] = (struct walls_rule){
+		.nr = SCMP_SYS(clone3),
+		.action = SECCOMP_RET_ERRNO | ENOSYS,
+	};
+	return walls_compile(rules, n, seccomp_arch_native(), NR_LIMIT, DENY, out, cap);
 }
 
 int walls_install(struct oci_error *err)
 {
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-	int r = ctx ? 0 : -ENOMEM;
+	struct sock_filter code[1024];
+	struct sock_fprog prog = {.filter = code};
 
-	if (!r)
-		r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
-	/* Hot calls come first in a binary tree of compares. */
-	if (!r)
-		seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	if (!r)
-		r = fill(ctx);
-	if (!r)
-		r = seccomp_load(ctx);
-	if (ctx)
-		seccomp_release(ctx);
-	return r ? oci_fail_errno(err, -r, "cannot install the sandbox's seccomp filter") : 0;
+	prog.len = (unsigned short)walls_program(code, COUNT(code));
+	if (!prog.len)
+		return oci_fail(err, E2BIG, "the sandbox's seccomp filter is too large");
+	/* 0, or the thread that has another filter already. */
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog))
+		return oci_fail_errno(err, errno ? errno : EBUSY,
+				      "cannot install the sandbox's seccomp filter");
+	return 0;
 }

@@ -4,6 +4,11 @@ tests_unit_test_oci_SOURCES = tests/unit/test_oci.c
 tests_unit_test_oci_LDADD = libnacre.a $(UNIT_LIBS)
 TESTS += tests/unit/test_oci
 
+check_PROGRAMS += tests/unit/test_walls
+tests_unit_test_walls_SOURCES = tests/unit/test_walls.c
+tests_unit_test_walls_LDADD = libnacre.a $(UNIT_LIBS)
+TESTS += tests/unit/test_walls
+
 # The config parser against the bundles named on its command line; a libFuzzer build links the same
 # file without FUZZ_MAIN.
 EXTRA_PROGRAMS += tests/fuzz/fuzz_config
