@@ -9,7 +9,9 @@
 
 #include "mm/internal.h"
 
-#define WINDOW_CHUNK ((uint64_t)256 << 20) /* registered with the platform at a time */
+/* Registered with the platform at a time: as much as is registered, within these bounds. */
+#define WINDOW_CHUNK_MIN ((uint64_t)16 << 20)
+#define WINDOW_CHUNK ((uint64_t)256 << 20)
 #define WINDOW_ROUND ((uint64_t)64 << 10)  /* extents are widened to this */
 /* A file up to this size is mapped whole: the loader maps one library in five pieces. */
 #define WINDOW_WHOLE ((uint64_t)256 << 20)
@@ -29,17 +31,26 @@ int window_pool_create(struct mm_system *sys, gpa_t gpa, uint64_t bytes)
 	return 0;
 }
 
+/* Powers of two that add up to WINDOW_CHUNK, then WINDOW_CHUNK: the span is a multiple of it. */
+static uint64_t chunk_bytes(uint64_t start)
+{
+	return start < WINDOW_CHUNK_MIN ? WINDOW_CHUNK_MIN
+	       : start > WINDOW_CHUNK	? WINDOW_CHUNK
+					: start;
+}
+
 static int register_to_locked(struct mm_system *sys, uint64_t end)
 {
 	struct window_pool *p = &sys->windows;
 
 	while (p->registered < end) {
+		uint64_t n = chunk_bytes(p->registered);
 		int ret = platform_map_memory(sys->platform, GPA(p->gpa.v + p->registered),
-					      p->host + p->registered, WINDOW_CHUNK, true);
+					      p->host + p->registered, n, true);
 
 		if (ret < 0)
 			return -ENOMEM;
-		p->registered += WINDOW_CHUNK;
+		p->registered += n;
 	}
 	return 0;
 }
@@ -277,8 +288,8 @@ void window_pool_destroy(struct mm_system *sys)
 
 	while (p->count)
 		destroy_locked(p, p->by_base[p->count - 1]);
-	for (uint64_t at = 0; at < p->registered; at += WINDOW_CHUNK)
-		platform_unmap_memory(sys->platform, GPA(p->gpa.v + at), WINDOW_CHUNK);
+	for (uint64_t at = 0; at < p->registered; at += chunk_bytes(at))
+		platform_unmap_memory(sys->platform, GPA(p->gpa.v + at), chunk_bytes(at));
 	if (p->host)
 		munmap(p->host, p->bytes);
 	free(p->by_base);

@@ -47,13 +47,14 @@ int oci_cgroup_write(const char *dir, const char *file, const char *value)
 	return write(fd, value, strlen(value)) < 0 ? -errno : 0;
 }
 
-/* This process's group: lines of /proc/self/cgroup are ID:CONTROLLERS:PATH. */
-static void find_own(struct oci_cgroup_mount *m)
+/* This process's groups: lines of /proc/self/cgroup are ID:CONTROLLERS:PATH. */
+static void find_own(struct oci_cgroup_mount *m, size_t n)
 {
 	cleanup_file FILE *f = fopen("/proc/self/cgroup", "re");
 	char line[1024];
 
-	snprintf(m->own, sizeof(m->own), "/");
+	for (size_t i = 0; i < n; i++)
+		snprintf(m[i].own, sizeof(m[i].own), "/");
 	while (f && fgets(line, sizeof(line), f)) {
 		char *ctl = strchr(line, ':'), *path = ctl ? strchr(ctl + 1, ':') : NULL;
 
@@ -61,8 +62,9 @@ static void find_own(struct oci_cgroup_mount *m)
 			continue;
 		*path++ = '\0';
 		path[strcspn(path, "\n")] = '\0';
-		if (!strcmp(ctl + 1, m->controllers))
-			snprintf(m->own, sizeof(m->own), "%s", path);
+		for (size_t i = 0; i < n; i++)
+			if (!strcmp(ctl + 1, m[i].controllers))
+				snprintf(m[i].own, sizeof(m[i].own), "%s", path);
 	}
 }
 
@@ -119,9 +121,9 @@ int oci_cgroup_mounts(struct oci_cgroup_mount *m, size_t cap)
 		if (known)
 			continue;
 		snprintf(m[n].mountpoint, sizeof(m[n].mountpoint), "%s", point);
-		find_own(&m[n]);
 		n++;
 	}
+	find_own(m, n);
 	return (int)n;
 }
 
@@ -375,11 +377,11 @@ int oci_cgroup_remove(const struct oci_state *s, struct oci_error *err)
 	int result = 0;
 
 	for (size_t i = 0; i < s->ncgroups; i++) {
-		struct timespec pause = {.tv_nsec = 2 * 1000 * 1000};
+		struct timespec pause = {.tv_nsec = 250 * 1000};
 		int r = remove_tree(AT_FDCWD, s->cgroups[i].dir, 0);
 
 		/* Processes leave their group a little after they were reaped. */
-		for (int tries = 0; r == -EBUSY && tries < 8; tries++) {
+		for (int tries = 0; r == -EBUSY && tries < 11; tries++) {
 			nanosleep(&pause, NULL);
 			pause.tv_nsec *= 2;
 			r = remove_tree(AT_FDCWD, s->cgroups[i].dir, 0);

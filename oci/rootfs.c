@@ -34,10 +34,13 @@ int rootfs_open(int rootfd, const char *path, int flags)
 
 int rootfs_make_target(int rootfd, const char *path, bool file)
 {
-	cleanup_fd int parent = rootfs_open(rootfd, "/", O_PATH | O_DIRECTORY);
+	cleanup_fd int parent = rootfs_open(rootfd, path, O_PATH);
 	char prefix[4096];
 	size_t len = 0;
 
+	if (parent != -ENOENT)
+		return steal_fd(&parent);
+	parent = rootfs_open(rootfd, "/", O_PATH | O_DIRECTORY);
 	if (parent < 0)
 		return parent;
 	for (const char *p = path;;) {

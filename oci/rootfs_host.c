@@ -32,6 +32,9 @@ static int set_attributes(int tree, const struct oci_mount_options *o)
 		if (mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)))
 			return -errno;
 	}
+	/* Only a recursive bind has mounts below. */
+	if (!(o->flags & MS_REC) && !o->rec_set && !o->rec_clr)
+		return 0;
 	attr = (struct mount_attr){.attr_set = o->rec_set | MOUNT_ATTR_NODEV,
 				   .attr_clr = o->rec_clr & ~(uint64_t)MOUNT_ATTR_NODEV};
 	if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)))
@@ -178,17 +181,16 @@ int rootfs_mount_host(struct rootfs *r, const struct oci_mount *m, const char *t
 }
 
 /* Version 1: a small tmpfs with one bind of the container's own group a hierarchy. */
-static int cgroup_v1(struct rootfs *r, const struct oci_mount_options *o, const char *target,
-		     const char *key, int bundle_fd, struct oci_error *err)
+static int cgroup_v1(struct rootfs *r, const struct oci_mount_options *o,
+		     const struct oci_cgroup_mount *groups, int n, const char *target,
+		     const char *key, struct oci_error *err)
 {
 	static const char *const mode[] = {"mode=755"},
 				 *const bind_ro[] = {"bind", "nosuid", "noexec", "nodev", "ro"},
 				 *const bind_rw[] = {"bind", "nosuid", "noexec", "nodev"};
 	const struct oci_mount base = {target, "tmpfs", "tmpfs", mode, 1};
-	struct oci_cgroup_mount groups[OCI_MAX_CGROUPS];
-	int n = oci_cgroup_mounts(groups, OCI_MAX_CGROUPS);
 	bool ro = o->flags & MS_RDONLY;
-	int e = rootfs_mount_host(r, &base, target, key, bundle_fd, false, err);
+	int e = rootfs_mount_host(r, &base, target, key, AT_FDCWD, false, err);
 
 	for (int i = 0; i < n && !e; i++) {
 		const char *name = strrchr(groups[i].mountpoint, '/');
@@ -199,7 +201,7 @@ static int cgroup_v1(struct rootfs *r, const struct oci_mount_options *o, const 
 			 strcmp(groups[i].own, "/") ? groups[i].own : "");
 		snprintf(at, sizeof(at), "%s%s", target, name);
 		if (!access(source, F_OK))
-			e = rootfs_mount_host(r, &m, at, key, bundle_fd, false, err);
+			e = rootfs_mount_host(r, &m, at, key, AT_FDCWD, false, err);
 	}
 	return e;
 }
@@ -226,7 +228,7 @@ int rootfs_mount_cgroup(struct rootfs *r, const struct oci_mount *m, const char 
 			 strcmp(groups[0].own, "/") ? groups[0].own : "");
 		e = rootfs_mount_host(r, &v2, target, key, AT_FDCWD, false, err);
 	} else {
-		e = cgroup_v1(r, &o, target, key, AT_FDCWD, err);
+		e = cgroup_v1(r, &o, groups, n, target, key, err);
 	}
 	oci_mount_options_free(&o);
 	return e;

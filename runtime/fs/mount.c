@@ -343,7 +343,8 @@ static int mark_ancestors(struct task *t, struct vfs *v, const struct vpath *at)
 
 	vpath_get(&p);
 	atomic_store(&p.node->is_mountpoint, true);
-	for (;;) {
+	/* One that is marked already was marked, and pinned, together with all above it. */
+	while (!atomic_load(&p.node->covers_mounts)) {
 		struct vnode **pins = realloc(v->pins, (v->npins + 1) * sizeof(*pins));
 
 		if (!pins) {
