@@ -90,23 +90,3 @@ const char *mm_check_invariants(struct mm *mm)
 	pthread_mutex_unlock(&mm->lock);
 	return c.wrong;
 }
-
-bool mm_check_walk(struct mm_system *sys, uint64_t root, uint64_t va, uint64_t *gpa, unsigned *perm,
-		   bool *block)
-{
-	pte_t *table = (pte_t *)gpa_host(sys, GPA(root)), *slot;
-
-	for (int level = PT_ROOT_LEVEL;; level--) {
-		slot = &table[pt_index(va, level)];
-		if (!pte_present(*slot))
-			return false;
-		*block = level == 2 && pte_is_block(*slot);
-		if (level == 1 || *block)
-			break;
-		table = (pte_t *)gpa_host(sys, pte_pa(*slot));
-	}
-	*slot = pte_set_accessed(*slot);
-	*gpa = pte_pa(*slot).v + (*block ? va & (BLOCK_SIZE - 1) & PAGE_MASK : 0);
-	*perm = pte_perm(*slot);
-	return true;
-}

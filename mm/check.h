@@ -11,11 +11,4 @@
  */
 const char *mm_check_invariants(struct mm *mm);
 
-/*
- * What a walk of the page table finds at va, as the hardware would: the frame's guest-physical address
- * and permissions (PT_*). Sets the accessed bit. False: not present.
- */
-bool mm_check_walk(struct mm_system *sys, uint64_t root, uint64_t va, uint64_t *gpa, unsigned *perm,
-		   bool *block);
-
 #endif

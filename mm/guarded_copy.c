@@ -2,12 +2,9 @@
 #include "mm/guarded_copy.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 
 static struct sigaction old_bus, old_segv;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int install_error;
 
 /* Not ours: do what would have been done without us. */
 static void pass_on(int sig, siginfo_t *info, void *context)
@@ -32,17 +29,22 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 		pass_on(sig, info, context);
 }
 
-static void install(void)
+static int install(int sig, struct sigaction *old)
 {
-	struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+	struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO}, now;
 
 	sigemptyset(&sa.sa_mask);
-	if (sigaction(SIGBUS, &sa, &old_bus) < 0 || sigaction(SIGSEGV, &sa, &old_segv) < 0)
-		install_error = -errno;
+	if (sigaction(sig, NULL, &now) < 0)
+		return -errno;
+	if (now.sa_flags & SA_SIGINFO && now.sa_sigaction == on_fault)
+		return 0;
+	*old = now;
+	return sigaction(sig, &sa, NULL) < 0 ? -errno : 0;
 }
 
 int guarded_install(void)
 {
-	pthread_once(&once, install);
-	return install_error;
+	int ret = install(SIGBUS, &old_bus);
+
+	return ret ? ret : install(SIGSEGV, &old_segv);
 }

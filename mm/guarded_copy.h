@@ -14,7 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Install the handlers; others that were installed before are called for foreign faults. */
+/*
+ * Install the handlers; others that were installed before are called for foreign faults. May be
+ * repeated, by one thread at a time.
+ */
 int guarded_install(void);
 
 /* Return the number of bytes *not* copied: 0 is success. */

@@ -10,7 +10,9 @@
  * Accessed bit: a leaf is made with it clear, and the hardware (or a shadowing hypervisor, which
  * sets it while it walks) sets it before it caches the translation. So a present leaf whose bit is
  * clear at the atomic exchange that replaces it is in no TLB, and needs no flush. A present leaf is
- * therefore only ever changed by atomic exchange or compare-and-exchange.
+ * therefore only ever changed by atomic exchange or compare-and-exchange. (x86: Intel SDM volume 3,
+ * 4.10.2.3. KVM's shadow paging sets the bit in its walk and does not look ahead through entries that
+ * lack it; seen to hold under PVM too.)
  */
 #ifndef NACRE_MM_PAGETABLE_H
 #define NACRE_MM_PAGETABLE_H
@@ -27,7 +29,6 @@ typedef uint64_t pte_t;
 #define PT_WRITE 1u
 #define PT_EXEC 2u
 #define PT_USER 4u
-#define PT_GLOBAL 8u
 
 static inline unsigned pt_index(uint64_t va, int level)
 {

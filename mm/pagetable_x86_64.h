@@ -2,9 +2,10 @@
 /*
  * x86-64 descriptors (Intel SDM volume 3, 4.5 and 4.10.2.3). NX is assumed to be enabled.
  *
- * D is always set in a leaf: nothing here reads it, and a clear D costs a walk (and under shadow
- * paging a trap) at the first store. A held leaf keeps its address inverted, so that speculation
- * through a not-present entry (L1 terminal fault) reaches no memory that exists.
+ * G is never set: loading CR3 must drop everything. D is always set in a leaf: nothing here reads it,
+ * and a clear D costs a walk (and under shadow paging a trap) at the first store. A held leaf keeps
+ * its address inverted, so that speculation through a not-present entry (L1 terminal fault) reaches
+ * no memory that exists.
  */
 #ifndef NACRE_MM_PAGETABLE_X86_64_H
 #define NACRE_MM_PAGETABLE_X86_64_H
@@ -20,7 +21,6 @@
 #define X86_PTE_A ((pte_t)1 << 5)
 #define X86_PTE_D ((pte_t)1 << 6)
 #define X86_PTE_PS ((pte_t)1 << 7)
-#define X86_PTE_G ((pte_t)1 << 8)
 #define X86_PTE_HELD ((pte_t)1 << 9) /* software: ignored by hardware */
 #define X86_PTE_NX ((pte_t)1 << 63)
 #define X86_PTE_ADDR ((pte_t)0x000ffffffffff000)
@@ -28,8 +28,7 @@
 static inline pte_t pte_page(gpa_t pa, unsigned perm)
 {
 	return pa.v | X86_PTE_P | X86_PTE_D | (perm & PT_WRITE ? X86_PTE_RW : 0) |
-	       (perm & PT_USER ? X86_PTE_US : 0) | (perm & PT_GLOBAL ? X86_PTE_G : 0) |
-	       (perm & PT_EXEC ? 0 : X86_PTE_NX);
+	       (perm & PT_USER ? X86_PTE_US : 0) | (perm & PT_EXEC ? 0 : X86_PTE_NX);
 }
 
 static inline pte_t pte_block(gpa_t pa, unsigned perm)
@@ -67,7 +66,7 @@ static inline gpa_t pte_pa(pte_t e)
 static inline unsigned pte_perm(pte_t e)
 {
 	return (e & X86_PTE_RW ? PT_WRITE : 0) | (e & X86_PTE_NX ? 0 : PT_EXEC) |
-	       (e & X86_PTE_US ? PT_USER : 0) | (e & X86_PTE_G ? PT_GLOBAL : 0);
+	       (e & X86_PTE_US ? PT_USER : 0);
 }
 
 /* May a TLB hold the translation of this present leaf? */

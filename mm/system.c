@@ -110,7 +110,7 @@ int mm_system_alloc_fixed(struct mm_system *sys, size_t pages, gpa_t *gpa, void 
 int mm_system_map_kernel(struct mm_system *sys, gva_t va, gpa_t pa, size_t pages, bool writable,
 			 bool executable)
 {
-	unsigned perm = PT_GLOBAL | (writable ? PT_WRITE : 0) | (executable ? PT_EXEC : 0);
+	unsigned perm = (writable ? PT_WRITE : 0) | (executable ? PT_EXEC : 0);
 
 	if (va.v & ~PAGE_MASK || pa.v & ~PAGE_MASK || pt_index(va.v, PT_ROOT_LEVEL) < KERNEL_ROOT_FIRST)
 		return -EINVAL;
