@@ -53,11 +53,27 @@ static void fpu_exception(struct task *t, const struct cpu_trap *trap)
 	signal_force_fault(t, SIGFPE, code ? code : FPE_FLTUNK, t->regs.rip, (int)trap->vector, 0);
 }
 
+/*
+ * INT n: where guest-privileged code is emulated, the hypervisor calls it undefined. The processor
+ * raises #GP with the gate's index, as no gate but INT3's and INTO's lets ring 3 in.
+ */
+static bool is_software_interrupt(struct task *t, uint64_t *err)
+{
+	uint8_t code[2];
+
+	if (mm_copy_in(t->mm, code, GVA(t->regs.rip), sizeof(code)) != 0 || code[0] != 0xcd)
+		return false;
+	*err = (uint64_t)code[1] << 3 | 2;
+	return true;
+}
+
 void arch_exception(struct task *t, const struct cpu_trap *trap)
 {
 	int nr = (int)trap->vector;
 	uint64_t err = trap->error_code, ip = t->regs.rip;
 
+	if (nr == X86_UD && is_software_interrupt(t, &err))
+		nr = X86_GP;
 	switch (nr) {
 	case X86_DE:
 		signal_force_fault(t, SIGFPE, FPE_INTDIV, ip, nr, err);
