@@ -40,6 +40,8 @@ struct nacre_vcpu; /* the plugin's */
 #define NACRE_CAP_FLUSH_ON_MIGRATION (1u << 3)
 /* SYSCALL from user level arrives as a page fault on the entry point (x86-64 under PVM). */
 #define NACRE_CAP_SYSCALL_FAULTS (1u << 4)
+/* Running a vCPU from another thread than last time costs milliseconds. */
+#define NACRE_CAP_VCPU_STICKY (1u << 5)
 
 struct nacre_caps {
 	uint32_t flags;

@@ -16,7 +16,9 @@
 #include "shim/wire.h"
 
 #define EXIT_RING 16 /* exits remembered for the crash report */
-#define SLICE_NS 10000000ull /* a waiter preempts a vCPU's holder after this long */
+/* A waiter preempts a vCPU's holder after this long; where a hand-over itself costs milliseconds: */
+#define SLICE_NS 10000000ull
+#define STICKY_SLICE_NS 200000000ull
 
 struct vcpu_stats { /* written by the holder only, read by anyone */
 	atomic_ullong syscalls, faults, exceptions, kicks, host, other, switches;
@@ -46,6 +48,7 @@ struct vcpu {
 	/* protected by pool_lock while idle, the holder's while held */
 	struct cpu_thread *last; /* whose vector state and answers are loaded */
 	struct cpu_thread *holder;
+	pid_t host_tid;	   /* the host thread that ran it last */
 	uint64_t since_ns; /* when the holder got it */
 	struct vcpu *next_idle;
 
@@ -87,6 +90,8 @@ struct platform {
 	struct vcpu *vcpus[SHIM_MAX_CPUS];
 	_Atomic unsigned nvcpus;
 	unsigned max_vcpus, ncpus, busy;
+	unsigned eager_vcpus; /* up to this many, make a new one rather than move one between threads */
+	uint64_t slice_ns;
 	bool yield_inside;
 	struct vcpu *idle; /* most recently released first */
 	struct cpu_thread *waiters, **waiters_tail;

@@ -15,6 +15,7 @@
 
 #define DEFAULT_MIN_VCPUS 4u
 #define DEFAULT_MAX_VCPUS 32u
+#define DEFAULT_STICKY_VCPUS 64u /* where they cannot be shared cheaply */
 
 uint64_t platform_now_ns(void)
 {
@@ -51,6 +52,8 @@ static unsigned choose_vcpus(const struct platform *p, unsigned wanted)
 		n = 2 * p->ncpus;
 		n = n < DEFAULT_MIN_VCPUS ? DEFAULT_MIN_VCPUS : n;
 		n = n > DEFAULT_MAX_VCPUS ? DEFAULT_MAX_VCPUS : n;
+		if (p->caps.flags & NACRE_CAP_VCPU_STICKY)
+			n = DEFAULT_STICKY_VCPUS;
 	}
 	n = n > SHIM_MAX_CPUS ? SHIM_MAX_CPUS : n;
 	return n > p->caps.max_vcpus ? p->caps.max_vcpus : n;
@@ -88,6 +91,9 @@ int platform_create(const struct platform_options *opt, struct platform **out, c
 	}
 	p->ncpus = host_cpus();
 	p->max_vcpus = choose_vcpus(p, opt->max_vcpus);
+	bool sticky = p->caps.flags & NACRE_CAP_VCPU_STICKY;
+	p->eager_vcpus = sticky ? p->max_vcpus : p->ncpus;
+	p->slice_ns = sticky ? STICKY_SLICE_NS : SLICE_NS;
 	p->no_inside = opt->no_inside;
 	p->yield_inside = true;
 	p->waiters_tail = &p->waiters;

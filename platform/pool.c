@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "platform/internal.h"
 
@@ -64,21 +65,34 @@ static void remove_idle(struct platform *p, struct vcpu *v)
 	}
 }
 
+static pid_t own_tid(void)
+{
+	static _Thread_local pid_t tid;
+
+	if (!tid)
+		tid = gettid();
+	return tid;
+}
+
 /*
- * The idle vCPU that costs least to take: the thread's own, one nobody's state is in, or the one
- * idle for longest (the list is most recent first).
+ * The idle vCPU that costs least to take: the thread's own, the one this host thread ran last (for
+ * an earlier guest thread), one nobody's state is in, or the one idle for longest (the list is most
+ * recent first).
  */
 static struct vcpu *choose_idle(struct platform *p, const struct cpu_thread *t)
 {
-	struct vcpu *best = NULL;
+	struct vcpu *best = NULL, *same_host = NULL;
+	pid_t tid = own_tid();
 
 	for (struct vcpu *v = p->idle; v; v = v->next_idle) {
 		if (v->last == t)
 			return v;
+		if (v->host_tid == tid)
+			same_host = v;
 		if (!best || !v->last || best->last)
 			best = v;
 	}
-	return best;
+	return same_host ? same_host : best;
 }
 
 /* Bring t->fpu up to date; the vCPU that had the state then has nobody's. pool_lock held. */
@@ -111,6 +125,7 @@ static void adopt(struct platform *p, struct cpu_thread *t, struct vcpu *v)
 		atomic_fetch_add_explicit(&v->stats.switches, 1, memory_order_relaxed);
 	}
 	v->holder = t;
+	v->host_tid = own_tid();
 	v->since_ns = platform_now_ns();
 	t->vcpu = t->last = v;
 	pool_own = v;
@@ -143,7 +158,7 @@ static struct vcpu *wait_for_vcpu(struct platform *p, struct cpu_thread *t)
 	atomic_fetch_add(&p->nwaiters, 1);
 	atomic_fetch_add_explicit(&p->waits, 1, memory_order_relaxed);
 	while (!t->granted) {
-		uint64_t until = platform_now_ns() + SLICE_NS;
+		uint64_t until = platform_now_ns() + p->slice_ns;
 		struct timespec ts = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
 
 		if (pthread_cond_timedwait(&t->granted_cond, &p->pool_lock, &ts) == ETIMEDOUT &&
@@ -161,8 +176,8 @@ int pool_acquire(struct cpu_thread *t)
 
 	pthread_mutex_lock(&p->pool_lock);
 	v = choose_idle(p, t);
-	if (v && v->last && v->last != t && p->nvcpus < p->ncpus) {
-		/* A fresh one costs less than moving vector states to and fro from now on. */
+	if (v && v->host_tid != own_tid() && p->nvcpus < p->eager_vcpus) {
+		/* A fresh one costs less than moving states to and fro from now on. */
 		struct vcpu *fresh;
 
 		if (create_vcpu(p, &fresh) == 0) {

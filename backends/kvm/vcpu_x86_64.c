@@ -162,20 +162,24 @@ int kvm_vcpu_boot(struct nacre_vcpu *v, const struct nacre_boot_x86 *boot)
 	return set_signal_mask(v);
 }
 
+/*
+ * The probe's vCPU serves as vCPU 0, unless another thread's running it costs more than a new one.
+ * Its KVM number is 0, so new ones count from 1.
+ */
 int kvm_vcpu_create(struct nacre_vm *vm, uint32_t index, const struct nacre_boot *boot,
 		    struct nacre_vcpu **out)
 {
 	struct nacre_vcpu *v = NULL;
 	int ret = 0;
 
-	if (index == 0 && vm->first) {
+	if (vm->first && !(vm->caps.flags & NACRE_CAP_VCPU_STICKY)) {
 		v = vm->first;
 		vm->first = NULL;
 	} else {
-		ret = kvm_vcpu_alloc(vm, index, &v);
+		ret = kvm_vcpu_alloc(vm, index + 1, &v);
+		if (!ret && ioctl(v->fd, KVM_SET_CPUID2, vm->cpuid) < 0)
+			ret = -errno;
 	}
-	if (!ret && index != 0)
-		ret = ioctl(v->fd, KVM_SET_CPUID2, vm->cpuid) < 0 ? -errno : 0;
 	if (!ret)
 		ret = kvm_vcpu_boot(v, &boot->x86);
 	if (ret) {
