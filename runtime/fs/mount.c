@@ -116,25 +116,33 @@ static int text_of_nodes(struct text *x, struct vnode *n, const struct vnode *ro
 	return ret;
 }
 
+/* From the mount's root. */
+static int text_within(const struct mount *m, struct vnode *n, struct text *x)
+{
+	char tmp[VFS_PATH_MAX];
+	int64_t ret;
+
+	if (n == m->root)
+		return 0;
+	if (!vnode_is_host(n))
+		return text_of_nodes(x, n, m->root);
+	ret = hostfs_text(n, tmp, sizeof(tmp));
+	if (ret > 0)
+		ret = text_prepend(x, tmp);
+	return (int)ret;
+}
+
 /* From the container's root. */
 static int text_absolute(const struct vpath *p, struct text *x)
 {
 	struct mount *m = p->mount;
 	struct vnode *n = p->node;
-	char tmp[VFS_PATH_MAX];
 
 	for (;;) {
-		int64_t ret = 0;
+		int ret = text_within(m, n, x);
 
-		if (n != m->root && vnode_is_host(n)) {
-			ret = hostfs_text(n, tmp, sizeof(tmp));
-			if (ret > 0)
-				ret = text_prepend(x, tmp);
-		} else if (n != m->root) {
-			ret = text_of_nodes(x, n, m->root);
-		}
 		if (ret < 0)
-			return (int)ret;
+			return ret;
 		if (!m->parent)
 			return 0;
 		n = m->mountpoint;
@@ -307,11 +315,32 @@ static int mount_root(struct kernel *k, const struct kernel_config *cfg)
 	return 0;
 }
 
+/* The deepest mount so far that the absolute path `target` leads into; *rest is what follows. */
+static struct mount *mount_above(struct vfs *v, const char *target, const char **rest)
+{
+	struct mount *best = v->mounts[0];
+	size_t len = 0;
+
+	for (unsigned i = 1; i < v->nmounts; i++) {
+		size_t n = strlen(v->mounts[i]->target);
+
+		if (n < len || strncmp(target, v->mounts[i]->target, n) || target[n] != '/')
+			continue;
+		best = v->mounts[i];
+		len = n;
+	}
+	*rest = target + len + strspn(target + len, "/");
+	return best;
+}
+
 /* Find the mount point, making the directories that are missing (as runc does). */
 static int find_target(struct task *t, const char *target, struct vpath *out)
 {
 	char part[VFS_PATH_MAX];
-	int ret = vfs_walk(t, AT_FDCWD, target, LOOKUP_FOLLOW, 0, out);
+	const char *rest;
+	struct mount *above = mount_above(t->kernel->vfs, target, &rest);
+	struct vpath base = {above, above->root};
+	int ret = vfs_walk_from(t, &base, AT_FDCWD, rest, LOOKUP_FOLLOW | LOOKUP_EMPTY, 0, out);
 
 	if (ret != -ENOENT)
 		return ret;
@@ -385,6 +414,23 @@ static int mount_make_root(struct kernel *k, const struct kernel_config *cfg,
 	return ret;
 }
 
+/* The path that names no symlink. Nobody renames anything yet: the mounts' own texts hold. */
+static int target_text(const struct vpath *at, char *buf, size_t cap)
+{
+	const struct vpath top = {at->mount, at->mount->root};
+	const char *prefix = at->mount->parent ? at->mount->target : "";
+	char space[2 * VFS_PATH_MAX];
+	struct text x = {space, sizeof(space) - 1};
+	int ret = 0;
+
+	space[x.pos] = 0;
+	if (!vpath_same(at, &top))
+		ret = text_within(at->mount, at->node, &x);
+	if (ret)
+		return ret;
+	return (size_t)snprintf(buf, cap, "%s%s", prefix, space + x.pos) < cap ? 0 : -ENAMETOOLONG;
+}
+
 static int mount_one(struct task *t, const struct kernel_config *cfg, const struct kernel_mount *km,
 		     char *err, size_t errlen)
 {
@@ -396,8 +442,8 @@ static int mount_one(struct task *t, const struct kernel_config *cfg, const stru
 
 	if (ret)
 		return ret;
-	/* The table compares texts: use the one that names no symlink. */
-	ret = (int)vfs_path_text(NULL, &at, target, sizeof(target));
+	/* The table compares texts. */
+	ret = target_text(&at, target, sizeof(target));
 	m = ret < 0 ? NULL : mount_new(v, km->source, target, km->fstype, km->options);
 	if (!m) {
 		vpath_put(&at);
