@@ -174,8 +174,11 @@ int oci_cgroup_path(const char *path, const char *id, const char *own, bool syst
 		if ((p == out || p[-1] == '/') && (p[2] == '/' || !p[2]))
 			return oci_fail(err, EINVAL,
 					"config.json: linux.cgroupsPath must not contain \"..\"");
-	while (n > 1 && out[n - 1] == '/')
+	while (n > 0 && out[n - 1] == '/')
 		out[--n] = '\0';
+	if (!n)
+		return oci_fail(err, EINVAL,
+				"config.json: linux.cgroupsPath must not be the root group");
 	return 0;
 }
 
@@ -206,13 +209,14 @@ static void hand_down(const char *dir)
 	}
 }
 
-static int make_dirs(const struct oci_cgroup_mount *m, const char *path, char *dir, size_t len)
+/* 1: it was there already. */
+static int make_dirs(const struct oci_cgroup_mount *m, const char *path)
 {
-	size_t base = strlen(m->mountpoint);
+	char dir[1024];
+	int r = 0;
 
-	if (snprintf(dir, len, "%s%s", m->mountpoint, path) >= (int)len)
-		return -ENAMETOOLONG;
-	for (char *p = dir + base + 1;; p++) {
+	snprintf(dir, sizeof(dir), "%s", path);
+	for (char *p = dir + strlen(m->mountpoint) + 1;; p++) {
 		char c = *p;
 
 		if (c && c != '/')
@@ -225,13 +229,14 @@ static int make_dirs(const struct oci_cgroup_mount *m, const char *path, char *d
 			hand_down(dir);
 			*slash = '/';
 		}
-		if (mkdir(dir, 0755) && errno != EEXIST)
-			return -errno;
+		r = mkdir(dir, 0755) ? errno : 0;
+		if (r && r != EEXIST)
+			return -r;
 		if (strstr(m->controllers, "cpuset"))
 			inherit_cpuset(dir);
 		*p = c;
 		if (!c)
-			return 0;
+			return r == EEXIST;
 	}
 }
 
@@ -247,11 +252,9 @@ static bool wanted(const char *controllers, const struct oci_resources *r)
 	       ((v2 || strstr(controllers, "cpuset")) && (r->cpus || r->mems));
 }
 
-int oci_cgroup_create(struct oci_state *s, const char *path, const struct oci_resources *res,
-		      struct oci_error *err)
+int oci_cgroup_plan(struct oci_state *s, const char *path, const struct oci_cgroup_mount *m, int n,
+		    struct oci_error *err)
 {
-	struct oci_cgroup_mount m[OCI_MAX_CGROUPS];
-	int n = oci_cgroup_mounts(m, OCI_MAX_CGROUPS);
 	char rel[512], dir[1024];
 
 	for (int i = 0; i < n; i++) {
@@ -260,17 +263,56 @@ int oci_cgroup_create(struct oci_state *s, const char *path, const struct oci_re
 
 		if (r)
 			return r;
-		r = make_dirs(&m[i], rel, dir, sizeof(dir));
-		if (r && (n == 1 || m[i].controllers[0]) && wanted(m[i].controllers, res))
-			return oci_fail_errno(err, -r, "cannot create cgroup %s%s", m[i].mountpoint,
-					      rel);
-		if (r) {
-			log_debug("cgroup %s%s left out: errno %d", m[i].mountpoint, rel, -r);
+		snprintf(dir, sizeof(dir), "%s%s", m[i].mountpoint, rel);
+		s->cgroups[i].controllers = strdup(m[i].controllers);
+		s->cgroups[i].dir = strdup(dir);
+		s->ncgroups++;
+		if (!s->cgroups[i].controllers || !s->cgroups[i].dir)
+			return oci_fail_errno(err, ENOMEM, "cgroups");
+	}
+	return 0;
+}
+
+static void forget(struct oci_state *s, size_t i)
+{
+	free(s->cgroups[i].controllers);
+	free(s->cgroups[i].dir);
+	s->ncgroups--;
+	memmove(&s->cgroups[i], &s->cgroups[i + 1], (s->ncgroups - i) * sizeof(s->cgroups[0]));
+}
+
+/* Deleting the container kills what is in its groups: they must not have been somebody else's. */
+static bool occupied(const char *dir)
+{
+	char text[64];
+
+	return !oci_cgroup_read(dir, "cgroup.procs", text, sizeof(text)) && *text;
+}
+
+int oci_cgroup_create(struct oci_state *s, const struct oci_cgroup_mount *m, int n,
+		      const struct oci_resources *res, struct oci_error *err)
+{
+	size_t kept = 0;
+
+	for (int i = 0; i < n; i++) {
+		const char *dir = s->cgroups[kept].dir;
+		int r = make_dirs(&m[i], dir);
+
+		if (r == 1 && occupied(dir)) {
+			oci_fail(err, EBUSY, "cgroup %s is in use: it has processes", dir);
+			/* Not ours: nothing of it is to be removed. */
+			while (s->ncgroups > kept)
+				forget(s, kept);
+			return -EBUSY;
+		}
+		if (r < 0 && (n == 1 || m[i].controllers[0]) && wanted(m[i].controllers, res))
+			return oci_fail_errno(err, -r, "cannot create cgroup %s", dir);
+		if (r < 0) {
+			log_debug("cgroup %s left out: errno %d", dir, -r);
+			forget(s, kept);
 			continue;
 		}
-		s->cgroups[s->ncgroups].controllers = strdup(m[i].controllers);
-		s->cgroups[s->ncgroups].dir = strdup(dir);
-		s->ncgroups++;
+		kept++;
 	}
 	return 0;
 }

@@ -35,13 +35,20 @@ int oci_cgroup_path(const char *path, const char *id, const char *own, bool syst
 unsigned long long oci_cgroup_weight(unsigned long long shares);
 
 /*
- * Make the directories and note them in s. Hierarchies that cannot be written are left out when
- * nothing was asked of them.
+ * Note in s the directories the container will have in the n hierarchies m: they are on disk before
+ * the first is made, so that a creator killed in between leaves nothing unknown.
  */
-int oci_cgroup_create(struct oci_state *s, const char *path, const struct oci_resources *res,
-		      struct oci_error *err);
+int oci_cgroup_plan(struct oci_state *s, const char *path, const struct oci_cgroup_mount *m, int n,
+		    struct oci_error *err);
+/*
+ * Make them. Hierarchies that cannot be written are left out when nothing was asked of them. -EBUSY
+ * when one is there and has processes.
+ */
+int oci_cgroup_create(struct oci_state *s, const struct oci_cgroup_mount *m, int n,
+		      const struct oci_resources *res, struct oci_error *err);
 int oci_cgroup_limits(const struct oci_state *s, const struct oci_resources *res,
 		      struct oci_error *err);
+/* Move a process there; pid 0: the caller. */
 int oci_cgroup_attach(const struct oci_state *s, pid_t pid, struct oci_error *err);
 /* The directory that has the controller, v1 or v2; *v2 says which. NULL: none. */
 const char *oci_cgroup_dir(const struct oci_state *s, const char *controller, bool *v2);

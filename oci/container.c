@@ -91,12 +91,10 @@ int container_start(struct container *c, struct oci_error *err)
 		return oci_fail(err, EALREADY, "cannot start an already running container");
 	if (r)
 		return r;
-	c->state.started = true;
-	r = oci_state_save(c->dir, &c->state, err);
 	/* The container runs: the specification wants a failing poststart hook logged, no more. */
-	if (!r && run_hooks(c, OCI_HOOK_POSTSTART, OCI_RUNNING, &hook))
+	if (run_hooks(c, OCI_HOOK_POSTSTART, OCI_RUNNING, &hook))
 		log_warning("%s", hook.msg);
-	return r;
+	return 0;
 }
 
 static int raw_kill(const struct container *c, int sig, struct oci_error *err)

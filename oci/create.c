@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -258,11 +259,14 @@ static int clone_sandbox(struct birth *b, const char *state_json, struct oci_err
 		r = visit(b, visited[i], &saved[i], err);
 	fflush(NULL);
 	if (!r) {
+		/* Inherited: the sandbox must not look further than it is at any moment. */
+		prctl(PR_SET_NAME, OCI_COMM_CREATING);
 		b->pid = (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, NULL);
 		if (b->pid < 0)
 			r = oci_fail_errno(err, errno, "cannot make the sandbox process");
 		else if (!b->pid)
 			sandbox_child(b, state_json);
+		prctl(PR_SET_NAME, OCI_COMM);
 	}
 	for (int i = 0; i < 4; i++) {
 		if (saved[i] < 0)
@@ -429,13 +433,15 @@ static int open_console(struct birth *b, struct oci_error *err)
 static int give_birth(struct birth *b, struct oci_error *err)
 {
 	struct oci_state *s = &b->c->state;
+	struct oci_cgroup_mount groups[OCI_MAX_CGROUPS];
 	cleanup_buf struct buf json = {0};
-	int pair[2], r;
+	int pair[2], r, n = oci_cgroup_mounts(groups, OCI_MAX_CGROUPS);
 
 	if ((r = save_config(b, err)) || (r = fill_state(b, err)) || (r = open_console(b, err)) ||
 	    (r = open_log(b, err)) || (r = open_stats(b, err)) ||
-	    (r = oci_cgroup_create(s, b->cfg.cgroups_path, &b->cfg.resources, err)) ||
+	    (r = oci_cgroup_plan(s, b->cfg.cgroups_path, groups, n, err)) ||
 	    (r = oci_state_save(b->c->dir, s, err)) ||
+	    (r = oci_cgroup_create(s, groups, n, &b->cfg.resources, err)) ||
 	    (r = oci_cgroup_limits(s, &b->cfg.resources, err)))
 		return r;
 	b->listener = control_listen(b->c->dir, err);
@@ -449,7 +455,7 @@ static int give_birth(struct birth *b, struct oci_error *err)
 	if (!buf_ok(&json))
 		return oci_fail_errno(err, ENOMEM, "container state");
 	if ((r = clone_sandbox(b, json.s, err)) || (r = raise_sandbox(b, json.s, err)) ||
-	    (r = give_console(b, err)) || (r = oci_state_save(b->c->dir, s, err)))
+	    (r = give_console(b, err)))
 		return r;
 	return b->o->pid_file ? container_write_pid_file(b->o->pid_file, s->pid, err) : 0;
 }

@@ -25,6 +25,7 @@
 #include "oci/hooks.h"
 #include "oci/log.h"
 #include "oci/rootfs.h"
+#include "oci/state.h"
 #include "oci/text.h"
 #include "oci/walls.h"
 #include "runtime/kernel.h"
@@ -397,7 +398,6 @@ void sandbox_main(struct sandbox *s)
 	struct kernel *k = NULL;
 	int sync;
 
-	prctl(PR_SET_NAME, "nacre");
 	sandbox_block_signals();
 	if (prepare(s, &k, &err)) {
 		sync_send(s->sync, SYNC_ERROR, &err);
@@ -405,7 +405,10 @@ void sandbox_main(struct sandbox *s)
 	}
 	sync = s->sync;
 	s->sync = -1;
-	sync_send(sync, SYNC_READY, NULL);
+	prctl(PR_SET_NAME, OCI_COMM_CREATED);
+	/* A creator that is gone told nobody of us. */
+	if (sync_send(sync, SYNC_READY, NULL))
+		_exit(1);
 	close(sync);
 	sandbox_loop(s, k);
 }

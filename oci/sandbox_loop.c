@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "oci/log.h"
 #include "oci/sandbox.h"
 #include "oci/signals.h"
+#include "oci/state.h"
 #include "runtime/kernel.h"
 
 struct loop {
@@ -96,9 +98,11 @@ static int start(struct loop *l)
 	if (l->started)
 		return -EALREADY;
 	r = pthread_create(&l->runner, NULL, run, l);
-	if (!r)
-		l->started = true;
-	return -r;
+	if (r)
+		return -r;
+	l->started = true;
+	prctl(PR_SET_NAME, OCI_COMM);
+	return 0;
 }
 
 /* What a signal would do to a process that handles none. */

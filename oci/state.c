@@ -36,13 +36,15 @@ void oci_state_free(struct oci_state *s)
 	*s = (struct oci_state){0};
 }
 
-unsigned long long oci_pid_start_time(pid_t pid)
+/* The process's start time and name; 0 when there is none or it is a zombie. */
+static unsigned long long read_stat(pid_t pid, char comm[16])
 {
 	char path[64], buf[1024], word[32], state;
-	const char *p;
+	const char *p, *name;
 	unsigned long long start;
 	ssize_t n;
 
+	*comm = '\0';
 	if (pid <= 0)
 		return 0;
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
@@ -54,8 +56,10 @@ unsigned long long oci_pid_start_time(pid_t pid)
 	buf[n] = '\0';
 	/* The command may contain anything, ')' too: fields count from the last one. */
 	p = strrchr(buf, ')');
-	if (!p)
+	name = strchr(buf, '(');
+	if (!p || !name)
 		return 0;
+	snprintf(comm, 16, "%.*s", (int)(p - name - 1), name + 1);
 	p++;
 	if (!text_word(&p, word, sizeof(word)))
 		return 0;
@@ -65,17 +69,27 @@ unsigned long long oci_pid_start_time(pid_t pid)
 	return state == 'Z' || state == 'X' ? 0 : start;
 }
 
+unsigned long long oci_pid_start_time(pid_t pid)
+{
+	char comm[16];
+
+	return read_stat(pid, comm);
+}
+
 enum oci_status oci_state_status(const struct oci_state *s)
 {
-	unsigned long long start = oci_pid_start_time(s->pid);
+	char comm[16];
+	unsigned long long start = read_stat(s->pid, comm);
 
 	if (!s->pid)
 		return OCI_CREATING;
 	if (!start || start != s->pid_start)
 		return OCI_STOPPED;
+	if (!strcmp(comm, OCI_COMM_CREATING))
+		return OCI_CREATING;
 	if (oci_cgroup_frozen(s))
 		return OCI_PAUSED;
-	return s->started ? OCI_RUNNING : OCI_CREATED;
+	return strcmp(comm, OCI_COMM_CREATED) ? OCI_RUNNING : OCI_CREATED;
 }
 
 const char *oci_status_name(enum oci_status status)
@@ -163,7 +177,6 @@ int oci_state_save(int dir, const struct oci_state *s, struct oci_error *err)
 	json_int(&b, "pid", s->pid);
 	snprintf(start, sizeof(start), "%llu", s->pid_start);
 	json_str(&b, "pidStartTime", start);
-	json_bool(&b, "started", s->started);
 	json_str(&b, "bundle", s->bundle);
 	json_str(&b, "rootfs", s->rootfs);
 	json_str(&b, "created", s->created);
@@ -245,7 +258,6 @@ static int load_tree(yajl_val v, struct oci_state *s, struct oci_error *err)
 	    (r = dup_string(&in, v, "", "created", &s->created)) ||
 	    (r = json_in_int(&in, v, "", "pid", 0, INT32_MAX, &pid)) ||
 	    (r = json_in_string(&in, v, "", "pidStartTime", &start)) ||
-	    (r = json_in_bool(&in, v, "", "started", &s->started)) ||
 	    (r = json_in_bool(&in, v, "", "systemdCgroup", &s->systemd_cgroup)))
 		return r;
 	s->pid = (pid_t)pid;

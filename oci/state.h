@@ -20,13 +20,20 @@
 #define OCI_CONTROL_SOCKET "control.sock"
 #define OCI_MAX_CGROUPS	   24
 
+/*
+ * How far a container has come is said by the name of its sandbox's first thread, and by nothing on
+ * disk: it changes at the very moment and no crash can leave it wrong.
+ */
+#define OCI_COMM_CREATING "nacre:creating"
+#define OCI_COMM_CREATED  "nacre:created"
+#define OCI_COMM	  "nacre"
+
 enum oci_status { OCI_CREATING, OCI_CREATED, OCI_RUNNING, OCI_PAUSED, OCI_STOPPED };
 
 struct oci_state {
 	char *id, *bundle, *rootfs, *created, *oci_version;
 	pid_t pid;
 	unsigned long long pid_start; /* field 22 of /proc/PID/stat: pids are reused, this is not */
-	bool started;
 	bool systemd_cgroup;
 	struct {
 		char *key, *value;
@@ -41,7 +48,10 @@ struct oci_state {
 
 void oci_state_free(struct oci_state *s);
 int oci_id_validate(const char *id, struct oci_error *err);
-/* ROOT/ID made, opened and locked; -EEXIST if it is there. */
+/*
+ * ROOT/ID made, opened and locked; -EEXIST if a container is there. What a command killed half-way
+ * left without a state file is taken over.
+ */
 int oci_state_dir_create(const char *root, const char *id, struct oci_error *err);
 /* ROOT/ID opened; "container does not exist" otherwise. Returns the descriptor. */
 int oci_state_dir_open(const char *root, const char *id, struct oci_error *err);

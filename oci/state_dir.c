@@ -52,6 +52,16 @@ static int open_root(const char *root)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Still the directory of that name, and without a container in it? */
+static bool is_free(int rootfd, const char *id, int dir)
+{
+	struct stat named, ours;
+
+	return !fstatat(rootfd, id, &named, AT_SYMLINK_NOFOLLOW) && !fstat(dir, &ours) &&
+	       named.st_ino == ours.st_ino && named.st_dev == ours.st_dev &&
+	       faccessat(dir, OCI_STATE_FILE, F_OK, 0);
+}
+
 int oci_state_dir_create(const char *root, const char *id, struct oci_error *err)
 {
 	cleanup_fd int rootfd = -1, dir = -1;
@@ -65,15 +75,16 @@ int oci_state_dir_create(const char *root, const char *id, struct oci_error *err
 	rootfd = open_root(root);
 	if (rootfd < 0)
 		return oci_fail_errno(err, -rootfd, "open %s", root);
-	if (mkdirat(rootfd, id, 0700)) {
-		if (errno == EEXIST)
-			return oci_fail(err, EEXIST, "container with given ID already exists");
+	if (mkdirat(rootfd, id, 0700) && errno != EEXIST)
 		return oci_fail_errno(err, errno, "mkdir %s/%s", root, id);
-	}
 	dir = openat(rootfd, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (dir < 0)
 		return oci_fail_errno(err, errno, "open %s/%s", root, id);
+	if (!is_free(rootfd, id, dir))
+		return oci_fail(err, EEXIST, "container with given ID already exists");
 	r = oci_state_lock(dir, err);
+	if (!r && !is_free(rootfd, id, dir))
+		return oci_fail(err, EEXIST, "container with given ID already exists");
 	return r ? r : steal_fd(&dir);
 }
 
@@ -125,10 +136,15 @@ int oci_state_dir_remove(const char *root, const char *id, struct oci_error *err
 	if (dirfd < 0)
 		return errno == ENOENT ? 0 : oci_fail_errno(err, errno, "open %s/%s", root, id);
 	d = fdopendir(dup(dirfd));
-	/* Flat by construction: nothing of ours makes a directory in there. */
+	/*
+	 * Flat by construction: nothing of ours makes a directory in there. The state goes last: until
+	 * then the container can be found and deleted again.
+	 */
 	while (d && (e = readdir(d)))
-		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..") &&
+		    strcmp(e->d_name, OCI_STATE_FILE))
 			unlinkat(dirfd, e->d_name, 0);
+	unlinkat(dirfd, OCI_STATE_FILE, 0);
 	if (unlinkat(rootfd, id, AT_REMOVEDIR) && errno != ENOENT)
 		return oci_fail_errno(err, errno, "rmdir %s/%s", root, id);
 	return 0;
