@@ -15,8 +15,8 @@ static void pass_on(int sig, siginfo_t *info, void *context)
 		old->sa_sigaction(sig, info, context);
 	else if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN)
 		old->sa_handler(sig);
-	else
-		signal(sig, SIG_DFL); /* the instruction runs again and the process dies of it */
+	else /* the instruction runs again and the process dies of it */
+		sigaction(sig, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
 }
 
 static void on_fault(int sig, siginfo_t *info, void *context)

@@ -125,10 +125,12 @@ static int vm_open(struct nacre_vm *vm, char *err, size_t errlen)
 static bool handover_is_slow(void)
 {
 	struct utsname uts;
-	int major = 0, minor = 0;
+	char *end = NULL;
 
-	if (uname(&uts) < 0 || sscanf(uts.release, "%d.%d", &major, &minor) != 2)
+	if (uname(&uts) < 0)
 		return true;
+	long major = strtol(uts.release, &end, 10);
+	long minor = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
 	return major < 6 || (major == 6 && minor < 12);
 }
 

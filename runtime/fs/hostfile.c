@@ -4,6 +4,7 @@
  * host directories. The offset is kept here and every transfer is positioned, so descriptors that
  * share a description behave as Linux's without the host knowing.
  */
+#include <stdio.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -171,13 +172,13 @@ static struct mm_backing *backing_create(struct file *f)
 	if (f->path.node && vfs_path_text(NULL, &f->path, text, sizeof(text)) < 0)
 		text[0] = 0;
 	else if (!f->path.node && f->anon_name)
-		strncat(text, f->anon_name, sizeof(text) - 1);
+		snprintf(text, sizeof(text), "%s", f->anon_name);
 	hb = calloc(1, sizeof(*hb) + strlen(text) + 1);
 	if (!hb || file_stat(f, &st) < 0) {
 		free(hb);
 		return NULL;
 	}
-	strcpy(hb->path, text);
+	memcpy(hb->path, text, strlen(text) + 1);
 	hb->b.ops = &backing_ops;
 	atomic_init(&hb->b.refs, 1);
 	hb->b.writable = acc == O_RDWR;

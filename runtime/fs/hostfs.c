@@ -238,10 +238,11 @@ int64_t hostfs_text(struct vnode *n, char *buf, size_t cap)
 	rest = text + rlen;
 	while (*rest == '/')
 		rest++;
-	if (strlen(rest) >= cap)
+	len = (int64_t)strlen(rest);
+	if ((size_t)len >= cap)
 		return -ENAMETOOLONG;
-	strcpy(buf, rest);
-	return (int64_t)strlen(buf);
+	memcpy(buf, rest, (size_t)len + 1);
+	return len;
 }
 
 /*

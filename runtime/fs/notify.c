@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reports to inotify: an event concerns the node and, with its name, the directory it is in. */
+#include <stdio.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -19,14 +20,13 @@ static bool node_place(struct vnode *n, struct vnode **dir, char name[256])
 		if (hostfs_text(n, text, sizeof(text)) <= 0 || hostfs_parent(n, dir) < 0)
 			return false;
 		slash = strrchr(text, '/');
-		strncpy(name, slash ? slash + 1 : text, 255);
-		name[255] = 0;
+		snprintf(name, 256, "%s", slash ? slash + 1 : text);
 		return true;
 	}
 	pthread_mutex_lock(&vnode_tree_lock);
 	if (n->parent && n->name && strlen(n->name) < 256) {
 		*dir = vnode_get(n->parent);
-		strcpy(name, n->name);
+		snprintf(name, 256, "%s", n->name);
 		found = true;
 	}
 	pthread_mutex_unlock(&vnode_tree_lock);

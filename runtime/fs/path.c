@@ -412,7 +412,7 @@ static int walk_begin(struct walk *w, int dirfd, const char *path)
 	}
 	w->start = w->cur;
 	vpath_get(&w->start);
-	strcpy(w->buf, path);
+	snprintf(w->buf, sizeof(w->buf), "%s", path);
 	w->rest = w->buf;
 	return w->resolve & RESOLVE_NO_XDEV && w->root.mount != w->cur.mount && path[0] == '/' ? -EXDEV
 											       : 0;
@@ -477,14 +477,14 @@ int vfs_parent_from(struct task *t, const struct vpath *base, int dirfd, const c
 	if (end - start > VFS_NAME_MAX)
 		return -ENAMETOOLONG;
 	if (end == start)
-		strcpy(last, ".");
+		memcpy(last, ".", 2);
 	else
 		snprintf(last, 256, "%.*s", (int)(end - start), path + start);
 	/* Keep one slash of an absolute path, else "/name" would start at the working directory. */
 	memcpy(dir, path, start);
 	dir[start] = 0;
 	if (!end)
-		strcpy(dir, "/");
+		memcpy(dir, "/", 2);
 	return vfs_walk_from(t, base, dirfd, dir, LOOKUP_FOLLOW | LOOKUP_DIRECTORY | LOOKUP_EMPTY,
 			     resolve, out);
 }

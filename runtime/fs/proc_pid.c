@@ -70,8 +70,7 @@ static int comm_store(struct proc_ctx *c, char *buf, size_t len)
 		return -EINVAL;
 	if (len && buf[len - 1] == '\n')
 		buf[len - 1] = 0;
-	strncpy(c->task->comm, buf, sizeof(c->task->comm) - 1);
-	c->task->comm[sizeof(c->task->comm) - 1] = 0;
+	snprintf(c->task->comm, sizeof(c->task->comm), "%s", buf);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "runtime/loader/loader.h"
 
+#include <stdio.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -297,8 +298,7 @@ static void name_image(struct load *l, const char *filename, struct exec_image *
 {
 	const char *base = strrchr(filename, '/');
 
-	memset(out->comm, 0, sizeof(out->comm));
-	strncpy(out->comm, base ? base + 1 : filename, sizeof(out->comm) - 1);
+	snprintf(out->comm, sizeof(out->comm), "%s", base ? base + 1 : filename);
 	if (vfs_path_text(l->t, &l->file->path, out->path, sizeof(out->path)) < 0)
 		out->path[0] = '\0';
 }
