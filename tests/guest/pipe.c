@@ -100,7 +100,8 @@ TEST(pipe_size_can_change)
 	CALL(fcntl(p[1], F_SETPIPE_SZ, 5000));
 	CALL(fcntl(p[1], F_SETPIPE_SZ, 1 << 17));
 	CALL(fcntl(p[0], F_GETPIPE_SZ));
-	CALL(fcntl(0, F_GETPIPE_SZ));
+	int file = make_file("f", "");
+	CALL(fcntl(file, F_GETPIPE_SZ));
 }
 
 static int blocked_writer(void *arg)
@@ -339,4 +340,53 @@ TEST(pipe_fd_is_reported_as_a_fifo)
 	CALL(write(again, "y", 1));
 	char c;
 	CALL(read(p[0], &c, 1));
+}
+
+TEST(pipe_reopened_by_its_descriptor_does_not_wait)
+{
+	int p[2];
+	char path[32], c;
+	MUST(pipe(p));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", p[0]);
+	MUST(write(p[1], "x", 1));
+	close(p[1]);
+	/* A named pipe would wait for a writer here. */
+	int fd = MUST(open(path, O_RDONLY));
+	CALL(read(fd, &c, 1));
+	CALL(read(fd, &c, 1));
+}
+
+TEST(pipes_substitute_for_processes)
+{
+	/* What a shell does for <(command): a child writes, another program opens /dev/fd/N. */
+	int p[2], q[2], status;
+	MUST(pipe(p));
+	MUST(pipe(q));
+	for (int i = 0; i < 2; i++)
+		if (MUST(fork()) == 0) {
+			MUST(write(i ? q[1] : p[1], "same\n", 5));
+			_exit(0);
+		}
+	close(p[1]);
+	close(q[1]);
+	pid_t reader = MUST(fork());
+	if (reader == 0) {
+		char a[16] = "", b[16] = "", path[32];
+		snprintf(path, sizeof(path), "/dev/fd/%d", p[0]);
+		int x = MUST(open(path, O_RDONLY));
+		snprintf(path, sizeof(path), "/dev/fd/%d", q[0]);
+		int y = MUST(open(path, O_RDONLY));
+		struct stat s, t;
+		MUST(fstat(x, &s));
+		MUST(fstat(y, &t));
+		say("different files %d", s.st_ino != t.st_ino);
+		CALL(read(x, a, sizeof(a)));
+		CALL(read(y, b, sizeof(b)));
+		CALL(read(x, a + 8, 1));
+		say("equal %d", strcmp(a, b) == 0);
+		_exit(0);
+	}
+	reap("reader", reader);
+	while (wait(&status) > 0)
+		;
 }

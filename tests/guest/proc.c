@@ -112,8 +112,8 @@ TEST(clone_flag_combinations)
 	say("tid set %d", tid == child);
 	CALL(waitpid(child, &status, 0));
 	CALL(waitpid(child, &status, __WALL) == child);
-	child = MUST(clone(cloned, stack + sizeof(stack), SIGUSR2, &value));
 	signal(SIGUSR2, SIG_IGN);
+	child = MUST(clone(cloned, stack + sizeof(stack), SIGUSR2, &value));
 	CALL(waitpid(child, &status, __WCLONE) == child);
 	CALL(clone(cloned, stack + sizeof(stack), CLONE_THREAD, &value));
 	CALL(clone(cloned, stack + sizeof(stack), CLONE_SIGHAND, &value));
@@ -290,8 +290,7 @@ TEST(exec_errors)
 	memset(big, 'a', sizeof(big) - 1);
 	char *large[] = {"x", big, NULL};
 	CALL(execve("/proc/self/exe", large, test_env));
-	int fd = MUST(open("/proc/self/exe", O_WRONLY) == -1 ? 0 : -1);
-	say("opening a running program for writing %d", fd);
+	CALL(open("/proc/self/exe", O_WRONLY));
 }
 
 TEST(init_show_arguments)

@@ -83,7 +83,7 @@ TEST(tcp_on_loopback)
 	say("server %s", buf);
 	CALL(send(s, "the response", 12, 0));
 	CALL(getpeername(s, (void *)&peer, &len));
-	CALL(shutdown(s, SHUT_RDWR));
+	MUST(shutdown(s, SHUT_RDWR));
 	close(s);
 	reap("client", pid);
 	int fresh = MUST(socket(AF_INET, SOCK_STREAM, 0));
@@ -216,7 +216,7 @@ static void send_fd(int sock, int fd, const char *text)
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	CALL(sendmsg(sock, &m, 0));
+	MUST(sendmsg(sock, &m, 0));
 }
 
 static int receive_fd(int sock, int flags, size_t space)
@@ -259,14 +259,14 @@ TEST(descriptors_travel)
 	close(s[1]);
 	send_fd(s[0], p[1], "a pipe");
 	sleep_ms(50);
-	CALL(read(p[0], &c, 1));
-	say("%c", c);
+	MUST(read(p[0], &c, 1));
 	send_fd(s[0], file, "a file");
 	sleep_ms(50);
 	send_fd(s[0], file, "no room");
 	sleep_ms(50);
 	send_fd(s[0], s[0], "itself");
 	reap("receiver", pid);
+	say("%c", c);
 	CALL(lseek(file, 0, SEEK_CUR));
 }
 
