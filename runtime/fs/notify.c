@@ -20,13 +20,13 @@ static bool node_place(struct vnode *n, struct vnode **dir, char name[256])
 		if (hostfs_text(n, text, sizeof(text)) <= 0 || hostfs_parent(n, dir) < 0)
 			return false;
 		slash = strrchr(text, '/');
-		snprintf(name, 256, "%s", slash ? slash + 1 : text);
+		snprintf(name, 256, "%.255s", slash ? slash + 1 : text);
 		return true;
 	}
 	pthread_mutex_lock(&vnode_tree_lock);
 	if (n->parent && n->name && strlen(n->name) < 256) {
 		*dir = vnode_get(n->parent);
-		snprintf(name, 256, "%s", n->name);
+		snprintf(name, 256, "%.255s", n->name);
 		found = true;
 	}
 	pthread_mutex_unlock(&vnode_tree_lock);
