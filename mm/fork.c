@@ -13,6 +13,7 @@ struct fork {
 	struct edit *e; /* the parent's */
 	struct mm *child;
 	const struct area *area;
+	unsigned copies; /* pages that may still be copied ahead of need */
 };
 
 /* The child's entry: not accessed by it yet, and without write permission unless memory is shared. */
@@ -23,11 +24,8 @@ static pte_t child_leaf(const struct fork *f, pte_t leaf)
 	return pte_clear_accessed(leaf);
 }
 
-/*
- * A host system call is storing to this frame right now (mm_pin), for the parent: the parent keeps it
- * writable, and the child gets a copy, or the data would go where the parent does not look.
- */
-static bool copy_pinned(struct fork *f, pte_t *to, pte_t leaf, uint32_t frame)
+/* The child gets a copy now, and the parent's page stays as it is. */
+static bool copy_page(struct fork *f, pte_t *to, pte_t leaf, uint32_t frame)
 {
 	struct mm_system *sys = f->child->sys;
 	uint32_t copy;
@@ -40,6 +38,23 @@ static bool copy_pinned(struct fork *f, pte_t *to, pte_t leaf, uint32_t frame)
 	return true;
 }
 
+/*
+ * A host system call may be storing to the frame right now (mm_pin), for the parent: shared, the
+ * data would go where the parent does not look once it has stored to the page itself.
+ */
+static bool pinned(struct mm_system *sys, uint32_t frame)
+{
+	return atomic_load_explicit(&sys->frames.frame[frame].pins, memory_order_acquire);
+}
+
+/* Worth copying at once (MM_FORK_COPY)? */
+static bool hot(const struct fork *f, pte_t leaf)
+{
+	return f->copies && pte_present(leaf) && pte_maybe_cached(leaf) && pte_perm(leaf) & PT_WRITE &&
+	       (f->area->flags & (AREA_GROWSDOWN | AREA_STACK) ||
+		area_pages(f->area) <= MM_FORK_AREA);
+}
+
 static int fork_page(struct fork *f, pte_t *from, pte_t *to, uint64_t va)
 {
 	struct mm_system *sys = f->child->sys;
@@ -47,9 +62,14 @@ static int fork_page(struct fork *f, pte_t *from, pte_t *to, uint64_t va)
 	uint32_t frame = gpa_frame(sys, pte_pa(leaf));
 
 	if (frame != FRAME_NONE) {
-		if (!(f->area->flags & AREA_SHARED) &&
-		    atomic_load_explicit(&sys->frames.frame[frame].pins, memory_order_acquire))
-			return copy_pinned(f, to, leaf, frame) ? 0 : -ENOMEM;
+		if (!(f->area->flags & AREA_SHARED)) {
+			if (pinned(sys, frame))
+				return copy_page(f, to, leaf, frame) ? 0 : -ENOMEM;
+			if (hot(f, leaf) && copy_page(f, to, leaf, frame)) {
+				f->copies--;
+				return 0;
+			}
+		}
 		frame_get(sys, frame);
 		if (!(f->area->flags & AREA_SHARED))
 			edit_wrprotect(f->e, from, va, false);
@@ -62,7 +82,7 @@ static int fork_page(struct fork *f, pte_t *from, pte_t *to, uint64_t va)
 static bool block_pinned(struct mm_system *sys, uint32_t first)
 {
 	for (unsigned i = 0; i < PT_ENTRIES; i++)
-		if (atomic_load_explicit(&sys->frames.frame[first + i].pins, memory_order_acquire))
+		if (pinned(sys, first + i))
 			return true;
 	return false;
 }
@@ -126,11 +146,13 @@ static int fork_pages(struct fork *f)
 static int fork_areas(struct edit *e, struct mm *child)
 {
 	struct mm *parent = e->mm;
+	struct fork f = {.e = e, .child = child};
 	int ret = area_reserve(child, parent->areas.n);
 
+	if (frame_plenty(parent->sys))
+		f.copies = MM_FORK_COPY;
 	for (unsigned i = 0; i < parent->areas.n && !ret; i++) {
 		struct area a = parent->areas.v[i];
-		struct fork f = {.e = e, .child = child, .area = &a};
 
 		if (a.flags & AREA_DONTFORK)
 			continue;
@@ -138,6 +160,7 @@ static int fork_areas(struct edit *e, struct mm *child)
 		area_refs_get(child, &a);
 		child->areas.v[child->areas.n++] = a;
 		area_account(child, &a, 1);
+		f.area = &a;
 		if (!(a.flags & AREA_WIPEONFORK))
 			ret = fork_pages(&f);
 	}

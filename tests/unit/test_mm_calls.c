@@ -239,8 +239,8 @@ static void fork_copies_on_write_both_ways(void **state)
 	struct mm *child;
 	uint32_t v;
 
-	map_anon(w, AT, 64, RW);
-	for (unsigned i = 0; i < 64; i++)
+	map_anon(w, AT, 128, RW); /* too long to be copied by fork itself */
+	for (unsigned i = 0; i < 128; i++)
 		guest_write(w, w->mm, AT + PAGES(i), 100 + i);
 	assert_int_equal(mm_fork(w->mm, &child), 0);
 	fake_enter_exit(w->p);
@@ -261,6 +261,29 @@ static void fork_copies_on_write_both_ways(void **state)
 		assert_int_equal(guest_write(w, w->mm, AT + PAGES(i), i), 0);
 	/* One more where a vCPU remembers page 40, which was read, as read-only: it re-walks then. */
 	assert_in_range(stats_of(w).faults, 48 / MM_AROUND_COW, 48 / MM_AROUND_COW + 1);
+}
+
+static void fork_copies_small_areas_at_once(void **state)
+{
+	struct world *w = *state;
+	struct mm *child;
+	uint32_t v;
+
+	map_anon(w, AT, 16, RW);
+	for (unsigned i = 0; i < 8; i++)
+		guest_write(w, w->mm, AT + PAGES(i), 100 + i);
+	stats_of(w);
+	assert_int_equal(mm_fork(w->mm, &child), 0);
+	for (unsigned i = 0; i < 8; i++) {
+		assert_int_equal(guest_write(w, w->mm, AT + PAGES(i), 1), 0);
+		assert_int_equal(guest_read(w, child, AT + PAGES(i), &v), 0);
+		assert_int_equal(v, 100 + i);
+		assert_int_equal(guest_write(w, child, AT + PAGES(i), 2), 0);
+	}
+	assert_int_equal(stats_of(w).faults, 0);
+	assert_int_equal(guest_read(w, w->mm, AT, &v), 0);
+	assert_int_equal(v, 1);
+	mm_put(child);
 }
 
 static void shared_memory_is_one_for_parent_and_child(void **state)
@@ -533,6 +556,7 @@ int run_call_tests(void)
 		ON_BOTH(limits_are_enforced),
 		ON_BOTH(stack_grows_to_its_limit_and_keeps_the_gap),
 		ON_BOTH(fork_copies_on_write_both_ways),
+		ON_BOTH(fork_copies_small_areas_at_once),
 		ON_BOTH(shared_memory_is_one_for_parent_and_child),
 		ON_BOTH(madvise_drops_and_wipes),
 		ON_BOTH(mremap_moves_grows_and_checks),
