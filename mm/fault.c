@@ -196,6 +196,25 @@ void fault_copy_data(struct edit *e, const struct area *a, uint64_t start, uint6
 
 /* ---- resolving one access ---- */
 
+static bool in_use(struct mm *mm, uint64_t va)
+{
+	gpa_t pa;
+
+	return pte_present(pt_leaf(mm, va, &pa));
+}
+
+/* The window of anonymous memory to populate for va: wider where memory is being filled in order. */
+static void around_anon(struct mm *mm, const struct area *a, uint64_t va, uint64_t *from, uint64_t *to)
+{
+	uint64_t more = (MM_AROUND_SEQUENTIAL - MM_AROUND_ANON) * PAGE_SIZE;
+
+	around(a, va, MM_AROUND_ANON, from, to);
+	if (*from > a->start && in_use(mm, *from - PAGE_SIZE))
+		*to += a->end - *to < more ? a->end - *to : more;
+	else if (*to < a->end && in_use(mm, *to))
+		*from -= *from - a->start < more ? *from - a->start : more;
+}
+
 /* A page is missing at va, in area a, which allows the access. */
 static int fault_missing(struct edit *e, const struct area *a, uint64_t va)
 {
@@ -214,7 +233,7 @@ static int fault_missing(struct edit *e, const struct area *a, uint64_t va)
 		if (area_anon_private(a) && block_populate(e, a, va))
 			return 0;
 		if (frame_plenty(sys))
-			around(a, va, MM_AROUND_ANON, &from, &to);
+			around_anon(e->mm, a, va, &from, &to);
 	}
 	if (populate_range(e, a, from, to, va))
 		return 0;

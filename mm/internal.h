@@ -35,9 +35,10 @@
 
 /* How far to go ahead of demand: an exit costs 33 to 50 us, an entry written ahead some ns. */
 #define MM_AROUND_ANON 32u	       /* pages, aligned: one fault in 128 KiB of fresh memory */
+#define MM_AROUND_SEQUENTIAL 128u      /* ... or in 512 KiB, when the neighbouring page is in use */
 #define MM_AROUND_FILE 64u	       /* pages, aligned */
 #define MM_AROUND_COW 16u	       /* pages, aligned: 64 KiB copied takes less than the exit */
-#define MM_POPULATE_ANON 32u	       /* pages of a new anonymous area mapped by the call itself */
+#define MM_POPULATE_ANON 64u	       /* pages of a new anonymous area mapped by the call itself */
 #define MM_POPULATE_FILE 1024u	       /* a file area up to this long is mapped read-only at once */
 #define MM_COPY_DATA 32u	       /* a private writable one up to this long is copied at once */
 /*
