@@ -9,7 +9,7 @@ tidy_files = `$(SHELL) $(top_srcdir)/tools/check-sources $(top_srcdir) c`
 
 need = test -n "`command -v $(1)`" || { echo "$(1) not found: install the Debian package $(2)" >&2; exit 1; }
 
-.PHONY: format format-check tidy cppcheck bench check-quick
+.PHONY: format format-check tidy cppcheck check-quick
 format:
 	@$(call need,$(CLANG_FORMAT),clang-format-14)
 	$(CLANG_FORMAT) -i $(format_files)
@@ -30,5 +30,3 @@ cppcheck:
 # Unit tests and source checks only: nothing that needs a hypervisor or more than seconds.
 check-quick: $(BUILT_SOURCES)
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(filter-out $(SLOW_TESTS),$(TESTS))"
-bench: all
-	top_builddir=$(abs_top_builddir) $(top_srcdir)/tests/bench/run
