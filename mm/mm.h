@@ -14,8 +14,8 @@
  * when its vCPU next enters the guest.
  *
  * Errors are negative Linux errno values (the guest's ABI), never host ones.
- * Lock order: struct mm's lock -> frame allocator's lock. No mm function calls back into runtime/
- * except through struct mm_backing_ops and struct mm_notify, which must not call mm functions.
+ * Lock order: mm/internal.h. No mm function calls back into runtime/ except through struct
+ * mm_backing_ops, whose functions must not call mm's; release() is called without mm's locks.
  */
 #ifndef NACRE_MM_MM_H
 #define NACRE_MM_MM_H
@@ -43,7 +43,8 @@ void mm_system_destroy(struct mm_system *sys);
 
 /*
  * Libraries stay mapped on the host for a while after their last user has gone. Let go of those of a
- * file (ino 0: of every file of the device), before an unmount or when the file is deleted.
+ * file (the host's numbers; ino 0: of every file of the device), before an unmount or when the file
+ * is deleted.
  */
 void mm_system_drop_idle(struct mm_system *sys, uint64_t dev, uint64_t ino);
 

@@ -15,7 +15,9 @@
 #define WINDOW_ROUND ((uint64_t)64 << 10)  /* extents are widened to this */
 /* A file up to this size is mapped whole: the loader maps one library in five pieces. */
 #define WINDOW_WHOLE ((uint64_t)256 << 20)
+/* Idle windows kept, and the longest one worth it: they hold on to the file's disk space. */
 #define WINDOW_IDLE_MAX 48u
+#define WINDOW_IDLE_BYTES ((uint64_t)64 << 20)
 
 int window_pool_create(struct mm_system *sys, gpa_t gpa, uint64_t bytes)
 {
@@ -149,13 +151,13 @@ static bool grow_index_locked(struct window_pool *p)
 	return true;
 }
 
-static struct window *lookup_locked(struct window_pool *p, const struct mm_backing *b, uint64_t off,
+static struct window *lookup_locked(struct window_pool *p, const struct stat *st, uint64_t off,
 				    uint64_t len, bool writable)
 {
 	struct window *w;
 
-	for (w = p->bucket[bucket_of(b->dev, b->ino)]; w; w = w->next)
-		if (w->dev == b->dev && w->ino == b->ino && (w->writable || !writable) &&
+	for (w = p->bucket[bucket_of(st->st_dev, st->st_ino)]; w; w = w->next)
+		if (w->dev == st->st_dev && w->ino == st->st_ino && (w->writable || !writable) &&
 		    w->off <= off && off + len <= w->off + w->len)
 			return w;
 	return NULL;
@@ -175,18 +177,15 @@ static void choose_extent(uint64_t size, uint64_t *off, uint64_t *len)
 	*len = end - *off;
 }
 
-static int create_locked(struct mm_system *sys, const struct mm_backing *b, uint64_t off,
+static int create_locked(struct mm_system *sys, int fd, const struct stat *st, uint64_t off,
 			 uint64_t len, bool writable, struct window **out)
 {
 	struct window_pool *p = &sys->windows;
-	struct window *w;
-	struct stat st;
+	struct window **bucket = &p->bucket[bucket_of(st->st_dev, st->st_ino)], *w;
 	unsigned at;
 	uint64_t base;
 
-	if (fstat(b->fd, &st) < 0)
-		return -errno;
-	choose_extent(S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0, &off, &len);
+	choose_extent(S_ISREG(st->st_mode) ? (uint64_t)st->st_size : 0, &off, &len);
 	if (!grow_index_locked(p) || !make_gap_locked(p, len, &base, &at) ||
 	    register_to_locked(sys, base + len) < 0)
 		return -ENOMEM;
@@ -194,23 +193,23 @@ static int create_locked(struct mm_system *sys, const struct mm_backing *b, uint
 	if (!w)
 		return -ENOMEM;
 	if (mmap(p->host + base, len, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED | MAP_FIXED,
-		 b->fd, (off_t)off) == MAP_FAILED) {
+		 fd, (off_t)off) == MAP_FAILED) {
 		int err = errno;
 
 		free(w);
 		return -err;
 	}
 	*w = (struct window){
-		.dev = b->dev,
-		.ino = b->ino,
+		.dev = st->st_dev,
+		.ino = st->st_ino,
 		.writable = writable,
-		.linked = st.st_nlink > 0,
+		.worth_keeping = !writable && st->st_nlink && len <= WINDOW_IDLE_BYTES,
 		.off = off,
 		.len = len,
 		.base = base,
-		.next = p->bucket[bucket_of(b->dev, b->ino)],
+		.next = *bucket,
 	};
-	p->bucket[bucket_of(b->dev, b->ino)] = w;
+	*bucket = w;
 	memmove(&p->by_base[at + 1], &p->by_base[at], (p->count - at) * sizeof(struct window *));
 	p->by_base[at] = w;
 	p->count++;
@@ -223,12 +222,15 @@ int window_get(struct mm_system *sys, const struct mm_backing *b, uint64_t off, 
 {
 	struct window_pool *p = &sys->windows;
 	struct window *w;
+	struct stat st;
 	int ret = 0;
 
+	if (fstat(b->fd, &st) < 0)
+		return -errno;
 	pthread_mutex_lock(&p->lock);
-	w = lookup_locked(p, b, off, len, writable);
+	w = lookup_locked(p, &st, off, len, writable);
 	if (!w)
-		ret = create_locked(sys, b, off, len, writable, &w);
+		ret = create_locked(sys, b->fd, &st, off, len, writable, &w);
 	else if (!w->refs)
 		idle_remove_locked(p, w);
 	if (!ret) {
@@ -252,7 +254,7 @@ void window_put(struct mm_system *sys, struct window *w)
 
 	pthread_mutex_lock(&p->lock);
 	if (!--w->refs) {
-		if (w->writable || !w->linked) {
+		if (!w->worth_keeping) {
 			destroy_locked(p, w);
 		} else {
 			idle_push_locked(p, w);

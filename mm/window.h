@@ -7,7 +7,8 @@
  * A window holds no descriptor: the host mapping keeps the file, and so the {dev, ino} by which
  * windows are found cannot be reused while it stands. Every area of a file holds a reference to the
  * one window that covers its extent. Windows nobody refers to are kept for a while, since each
- * process start maps the same libraries, but not those of deleted or writable files, nor many.
+ * process start maps the same libraries, but not those of deleted or writable files, nor large
+ * or many ones.
  *
  * Reading a window may raise SIGBUS (the file was truncated): only through mm/guarded_copy.h.
  *
@@ -23,9 +24,9 @@
 struct window {
 	struct window *next; /* hash chain */
 	struct window *idle_prev, *idle_next;
-	uint64_t dev, ino;
+	uint64_t dev, ino; /* the host's, by fstat(2): what a guest sees may be made up */
 	bool writable;	   /* host mapping is writable */
-	bool linked;	   /* worth keeping when idle */
+	bool worth_keeping; /* when idle */
 	uint64_t off, len; /* extent of the file, bytes */
 	uint64_t base;	   /* offset into the span */
 	unsigned refs;
