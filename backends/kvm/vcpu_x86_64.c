@@ -256,7 +256,7 @@ static void explain_exit(struct nacre_vcpu *v, int err, struct nacre_exit *exit)
 
 	exit->gpa = ~0ull;
 	exit->detail = run->exit_reason;
-	if (err == EINTR || (!err && run->exit_reason == KVM_EXIT_INTR)) {
+	if (err == EINTR) {
 		exit->reason = NACRE_EXIT_KICKED;
 	} else if (err == EFAULT || err == EHWPOISON) {
 		exit->reason = NACRE_EXIT_MEMORY;
@@ -276,23 +276,45 @@ static void explain_exit(struct nacre_vcpu *v, int err, struct nacre_exit *exit)
 	}
 }
 
+/*
+ * A kick can end KVM_RUN between an exception and its delivery: KVM then delivers it on the next run,
+ * whoever's registers are loaded by then. It goes first; its handler exits at once.
+ */
+static bool delivery_outstanding(struct nacre_vcpu *v)
+{
+	struct kvm_vcpu_events events;
+
+	if (ioctl(v->fd, KVM_GET_VCPU_EVENTS, &events) < 0)
+		return false;
+	return events.exception.injected || events.exception.pending;
+}
+
+static void settle_kick(struct nacre_vcpu *v)
+{
+	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	consume_kick(v);
+}
+
 int kvm_vcpu_run(struct nacre_vcpu *v, struct nacre_regs *regs, uint32_t load,
 		 struct nacre_exit *exit)
 {
+	bool again;
 	int err;
 
 	load_regs(v, &regs->x86, load);
 	atomic_store(&v->runner, (int)gettid());
-	do
+	do {
 		err = ioctl(v->fd, KVM_RUN, 0) < 0 ? errno : 0;
-	while (err == EAGAIN);
+		again = err == EAGAIN;
+		if (err == EINTR || (!err && v->run->exit_reason == KVM_EXIT_INTR)) {
+			err = EINTR;
+			settle_kick(v);
+			again = delivery_outstanding(v);
+		}
+	} while (again);
 	atomic_store(&v->runner, 0);
 	store_regs(v, &regs->x86);
 	explain_exit(v, err, exit);
-	if (exit->reason == NACRE_EXIT_KICKED) {
-		__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
-		consume_kick(v);
-	}
 	return 0;
 }
 
