@@ -15,8 +15,9 @@ struct insn {
 };
 
 /*
- * The instruction is run with RAX, RBX, RDX, RSI, RDI zero and RCX the number of an MSR. Not tried: what hypervisors that emulate a refused instruction call undefined (MONITOR,
- * LDMXCSR of reserved bits, INVPCID, XSAVES), and addresses that 5-level paging makes canonical.
+ * The instruction is run with RAX, RBX, RDX, RSI, RDI zero and RCX the number of an MSR. Not tried:
+ * what hypervisors that emulate a refused instruction call undefined (MONITOR, LDMXCSR of reserved
+ * bits, INVPCID, XSAVES), and addresses that 5-level paging makes canonical.
  */
 #define I(text)                                                                                    \
 	{                                                                                          \
