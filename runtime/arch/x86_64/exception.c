@@ -113,6 +113,8 @@ void arch_fault_signal(struct task *t, const struct cpu_trap *trap, int err)
 			(trap->access & MM_ACCESS_EXEC ? 16u : 0u);
 	uint64_t addr = trap->addr.v;
 
+	if (addr >= MM_TASK_SIZE)
+		code |= 1u; /* Linux does not tell what is mapped there */
 	t->trap_addr = addr;
 	switch (err) {
 	case -ENXIO:
