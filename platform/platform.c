@@ -92,7 +92,7 @@ int platform_create(const struct platform_options *opt, struct platform **out, c
 	p->ncpus = host_cpus();
 	p->max_vcpus = choose_vcpus(p, opt->max_vcpus);
 	bool sticky = p->caps.flags & NACRE_CAP_VCPU_STICKY;
-	p->eager_vcpus = sticky ? p->max_vcpus : p->ncpus;
+	p->eager_vcpus = sticky || p->ncpus > p->max_vcpus ? p->max_vcpus : p->ncpus;
 	p->slice_ns = sticky ? STICKY_SLICE_NS : SLICE_NS;
 	p->no_inside = opt->no_inside;
 	p->yield_inside = true;
