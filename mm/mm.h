@@ -95,7 +95,7 @@ struct mm_backing {
 	int fd;
 	bool writable;	   /* MAP_SHARED|PROT_WRITE allowed */
 	bool executable;   /* PROT_EXEC allowed (false on a noexec mount) */
-	uint64_t dev, ino; /* identity: shared futexes, window sharing, maps */
+	uint64_t dev, ino; /* identity as the guest sees it: shared futexes, maps */
 };
 static inline struct mm_backing *mm_backing_get(struct mm_backing *b)
 {
