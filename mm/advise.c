@@ -7,12 +7,12 @@
 #include "mm/shm.h"
 
 /* Values that older headers lack (asm-generic/mman-common.h). */
-#define ADV_COLD 20
-#define ADV_PAGEOUT 21
-#define ADV_POPULATE_READ 22
-#define ADV_POPULATE_WRITE 23
+#define ADV_COLD	    20
+#define ADV_PAGEOUT	    21
+#define ADV_POPULATE_READ   22
+#define ADV_POPULATE_WRITE  23
 #define ADV_DONTNEED_LOCKED 24
-#define ADV_COLLAPSE 25
+#define ADV_COLLAPSE	    25
 
 /* Set and clear area flags over [start, end), which lies in one area. 0 or -ENOMEM. */
 static int change_flags(struct mm *mm, uint64_t start, uint64_t end, unsigned set, unsigned clear)

@@ -10,7 +10,8 @@
 
 unsigned area_perm(const struct area *a)
 {
-	return PT_USER | (a->prot & PROT_WRITE ? PT_WRITE : 0) | (a->prot & PROT_EXEC ? PT_EXEC : 0);
+	return PT_USER | (a->prot & PROT_WRITE ? PT_WRITE : 0) |
+	       (a->prot & PROT_EXEC ? PT_EXEC : 0);
 }
 
 unsigned area_index(const struct mm *mm, uint64_t addr)

@@ -11,15 +11,15 @@
 struct window;
 struct shm;
 
-#define AREA_SHARED (1u << 0)
-#define AREA_GROWSDOWN (1u << 1)
-#define AREA_LOCKED (1u << 2)
-#define AREA_NORESERVE (1u << 3)
-#define AREA_DONTFORK (1u << 4)
+#define AREA_SHARED	(1u << 0)
+#define AREA_GROWSDOWN	(1u << 1)
+#define AREA_LOCKED	(1u << 2)
+#define AREA_NORESERVE	(1u << 3)
+#define AREA_DONTFORK	(1u << 4)
 #define AREA_WIPEONFORK (1u << 5)
-#define AREA_DONTDUMP (1u << 6)
-#define AREA_NOHUGE (1u << 7)
-#define AREA_STACK (1u << 8) /* counts as stack: RLIMIT_DATA does not apply */
+#define AREA_DONTDUMP	(1u << 6)
+#define AREA_NOHUGE	(1u << 7)
+#define AREA_STACK	(1u << 8) /* counts as stack: RLIMIT_DATA does not apply */
 
 struct area {
 	uint64_t start, end;

@@ -57,7 +57,8 @@ static void check_table(struct census *c, const pte_t *table, int level, uint64_
 		else if (level == 2 && pte_is_block(entry))
 			check_leaf(c, va, entry, PT_ENTRIES);
 		else
-			check_table(c, (const pte_t *)gpa_host(c->mm->sys, pte_pa(entry)), level - 1, va);
+			check_table(c, (const pte_t *)gpa_host(c->mm->sys, pte_pa(entry)),
+				    level - 1, va);
 	}
 }
 

@@ -229,12 +229,14 @@ static void flush_nested(struct edit *e)
 	root = mm_root_gpa(e->mm);
 	if (TLB_SITE(SITE_STAGE_SELF)) {
 		for (unsigned i = 0; i < e->req.nranges; i++)
-			tlb_stage_range(root, e->req.range[i].start, e->req.range[i].pages, e->exec);
+			tlb_stage_range(root, e->req.range[i].start, e->req.range[i].pages,
+					e->exec);
 		if (e->req.kind != TLB_RANGE)
 			tlb_stage_space(root);
 	}
 	if (TLB_SITE(SITE_FLUSH_OTHERS))
-		count(&e->mm->sys->n.remote_kicks, platform_flush_others(e->mm->sys->platform, root));
+		count(&e->mm->sys->n.remote_kicks,
+		      platform_flush_others(e->mm->sys->platform, root));
 }
 
 /* Flush, then let go of the frames. Returns whether the release has to wait for the thread's flush. */

@@ -67,13 +67,13 @@ struct edit {
 	struct mm *mm;
 	struct tlb_request req; /* what changed under a live translation: merged as in the slot */
 	bool exec;
-	bool changed; /* anything at all since the last commit */
+	bool changed;			/* anything at all since the last commit */
 	struct host_run run[EDIT_RUNS]; /* shadow: host pages behind those translations */
 	unsigned nruns;
 	bool runs_overflow;
 	struct frame_run put[EDIT_PUTS]; /* a reference to drop on each, after the flush */
 	unsigned nputs;
-	bool waited; /* some of it went to the gather list */
+	bool waited;	   /* some of it went to the gather list */
 	struct area *dead; /* removed areas, whose references go after the flush */
 	unsigned ndead, cap_dead;
 	struct area dead_inline[EDIT_DEAD];

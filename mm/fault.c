@@ -87,7 +87,8 @@ static bool populate_anon(struct edit *e, const struct area *a, uint64_t from, u
 			if (!n)
 				return va > need;
 			for (unsigned i = 0; i < n; i++)
-				edit_fill(e, slot + i, pte_page(frame_gpa(mm->sys, first + i), perm));
+				edit_fill(e, slot + i,
+					  pte_page(frame_gpa(mm->sys, first + i), perm));
 			count(&mm->sys->n.faults_around, n);
 		}
 		va += (n ? n : 1) * PAGE_SIZE;
@@ -156,7 +157,8 @@ void fault_populate(struct edit *e, uint64_t start, uint64_t end)
 {
 	struct mm *mm = e->mm;
 
-	for (unsigned i = area_index(mm, start); i < mm->areas.n && mm->areas.v[i].start < end; i++) {
+	for (unsigned i = area_index(mm, start); i < mm->areas.n && mm->areas.v[i].start < end;
+	     i++) {
 		struct area *a = &mm->areas.v[i];
 		uint64_t from = a->start > start ? a->start : start;
 		uint64_t to = a->end < end ? a->end : end;
@@ -204,7 +206,8 @@ static bool in_use(struct mm *mm, uint64_t va)
 }
 
 /* The window of anonymous memory to populate for va: wider where memory is being filled in order. */
-static void around_anon(struct mm *mm, const struct area *a, uint64_t va, uint64_t *from, uint64_t *to)
+static void around_anon(struct mm *mm, const struct area *a, uint64_t va, uint64_t *from,
+			uint64_t *to)
 {
 	uint64_t more = (MM_AROUND_SEQUENTIAL - MM_AROUND_ANON) * PAGE_SIZE;
 

@@ -50,7 +50,8 @@ static bool pinned(struct mm_system *sys, uint32_t frame)
 /* Worth copying at once (MM_FORK_COPY)? */
 static bool hot(const struct fork *f, pte_t leaf)
 {
-	return f->copies && pte_present(leaf) && pte_maybe_cached(leaf) && pte_perm(leaf) & PT_WRITE &&
+	return f->copies && pte_present(leaf) && pte_maybe_cached(leaf) &&
+	       pte_perm(leaf) & PT_WRITE &&
 	       (f->area->flags & (AREA_GROWSDOWN | AREA_STACK) ||
 		area_pages(f->area) <= MM_FORK_AREA);
 }

@@ -66,8 +66,8 @@ void frame_list_remove_locked(struct frame_pool *p, struct group_list *list, uin
 
 static void *map_lazily(size_t bytes)
 {
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		       -1, 0);
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
@@ -235,7 +235,8 @@ static void take_run_locked(struct frame_pool *p, uint32_t g, unsigned at, unsig
 		}
 		gr->free[i / 64] &= ~b;
 		gr->dirty[i / 64] |= b;
-		atomic_store_explicit(&p->frame[g * GROUP_FRAMES + i].refs, 1, memory_order_relaxed);
+		atomic_store_explicit(&p->frame[g * GROUP_FRAMES + i].refs, 1,
+				      memory_order_relaxed);
 	}
 	gr->nfree = (uint16_t)(gr->nfree - n);
 	if (gr->nfree)
@@ -300,7 +301,8 @@ uint32_t frame_take_groups(struct mm_system *sys, unsigned groups)
 	uint32_t first = FRAME_NONE;
 
 	pthread_mutex_lock(&sys->frame_lock);
-	if (groups <= p->ngroups - p->high_water && register_to_locked(sys, p->high_water + groups)) {
+	if (groups <= p->ngroups - p->high_water &&
+	    register_to_locked(sys, p->high_water + groups)) {
 		first = p->high_water * GROUP_FRAMES;
 		for (unsigned i = 0; i < groups; i++)
 			p->group[p->high_water++].state = GROUP_TABLES;

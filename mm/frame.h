@@ -19,7 +19,7 @@
 
 #include "mm/mm.h"
 
-#define FRAME_NONE UINT32_MAX
+#define FRAME_NONE   UINT32_MAX
 #define GROUP_FRAMES 512u
 
 /*
@@ -55,17 +55,17 @@ struct group_list {
 
 /* Protected by mm_system.frame_lock unless said otherwise. */
 struct frame_pool {
-	int fd;		      /* the memfd; immutable */
-	char *host;	      /* base of its mapping; immutable */
-	gpa_t gpa;	      /* where the guest sees it; immutable */
-	uint32_t nframes;     /* immutable */
-	uint32_t ngroups;     /* immutable */
-	struct frame *frame;  /* nframes of them, lazily faulted */
-	struct group *group;  /* ngroups of them, lazily faulted */
-	uint32_t high_water;  /* groups from here on were never used */
-	uint32_t registered;  /* groups the platform knows about */
-	uint32_t current;     /* group the last run came from, or FRAME_NONE */
-	uint32_t free_dirty;  /* committed frames that are free */
+	int fd;			/* the memfd; immutable */
+	char *host;		/* base of its mapping; immutable */
+	gpa_t gpa;		/* where the guest sees it; immutable */
+	uint32_t nframes;	/* immutable */
+	uint32_t ngroups;	/* immutable */
+	struct frame *frame;	/* nframes of them, lazily faulted */
+	struct group *group;	/* ngroups of them, lazily faulted */
+	uint32_t high_water;	/* groups from here on were never used */
+	uint32_t registered;	/* groups the platform knows about */
+	uint32_t current;	/* group the last run came from, or FRAME_NONE */
+	uint32_t free_dirty;	/* committed frames that are free */
 	uint32_t partial_bound; /* of them, before partly used groups are scanned for punching */
 	struct group_list partial, dirty, clean;
 	_Atomic uint32_t used;
@@ -100,9 +100,9 @@ void frame_punch(struct mm_system *sys);
 void frame_list_remove_locked(struct frame_pool *p, struct group_list *list, uint32_t g);
 void frame_list_push_locked(struct frame_pool *p, struct group_list *list, uint32_t g,
 			    enum group_state state);
-#define FRAME_KEEP_GROUPS 2u	/* wholly free groups that stay committed: 4 MiB */
-#define FRAME_PUNCH_GROUPS 4u	/* ... until this many are, and a batch goes at once */
-#define FRAME_KEEP_FREE 2048u	/* committed free frames (8 MiB) that scattered groups may hold */
-#define FRAME_PUNCH_RUN 16u	/* and the shortest run worth a system call then */
+#define FRAME_KEEP_GROUPS  2u	 /* wholly free groups that stay committed: 4 MiB */
+#define FRAME_PUNCH_GROUPS 4u	 /* ... until this many are, and a batch goes at once */
+#define FRAME_KEEP_FREE	   2048u /* committed free frames (8 MiB) that scattered groups may hold */
+#define FRAME_PUNCH_RUN	   16u	 /* and the shortest run worth a system call then */
 
 #endif

@@ -62,8 +62,8 @@ static void punch_partial_locked(struct frame_pool *p, uint32_t g)
 	unsigned i = 0, start;
 
 	while (i < GROUP_FRAMES) {
-		for (start = i; i < GROUP_FRAMES &&
-				(gr->free[i / 64] & gr->dirty[i / 64]) >> (i % 64) & 1;
+		for (start = i;
+		     i < GROUP_FRAMES && (gr->free[i / 64] & gr->dirty[i / 64]) >> (i % 64) & 1;
 		     i++)
 			;
 		if (i - start >= FRAME_PUNCH_RUN && punch(p, g * GROUP_FRAMES + start, i - start)) {

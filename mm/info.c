@@ -16,8 +16,8 @@ static void describe(const struct mm *mm, const struct area *a, struct mm_area_i
 	out->shared = a->flags & AREA_SHARED;
 	out->growsdown = a->flags & AREA_GROWSDOWN;
 	out->stack = a->start <= mm->layout.start_stack.v && mm->layout.start_stack.v < a->end;
-	out->heap = mm->brk_start < mm->brk && !a->backing && !a->shm && a->start < page_up(mm->brk) &&
-		    a->end > mm->brk_start;
+	out->heap = mm->brk_start < mm->brk && !a->backing && !a->shm &&
+		    a->start < page_up(mm->brk) && a->end > mm->brk_start;
 	if (a->backing) {
 		out->offset = a->offset;
 		out->dev = a->backing->dev;

@@ -34,20 +34,20 @@
 #define MM_MAX_AREAS 65530u
 
 /* How far to go ahead of demand: an exit costs 33 to 50 us, an entry written ahead some ns. */
-#define MM_AROUND_ANON 32u	       /* pages, aligned: one fault in 128 KiB of fresh memory */
-#define MM_AROUND_SEQUENTIAL 128u      /* ... or in 512 KiB, when the neighbouring page is in use */
-#define MM_AROUND_FILE 64u	       /* pages, aligned */
-#define MM_AROUND_COW 16u	       /* pages, aligned: 64 KiB copied takes less than the exit */
-#define MM_POPULATE_ANON 64u	       /* pages of a new anonymous area mapped by the call itself */
-#define MM_POPULATE_FILE 1024u	       /* a file area up to this long is mapped read-only at once */
-#define MM_COPY_DATA 32u	       /* a private writable one up to this long is copied at once */
+#define MM_AROUND_ANON	     32u   /* pages, aligned: one fault in 128 KiB of fresh memory */
+#define MM_AROUND_SEQUENTIAL 128u  /* ... or in 512 KiB, when the neighbouring page is in use */
+#define MM_AROUND_FILE	     64u   /* pages, aligned */
+#define MM_AROUND_COW	     16u   /* pages, aligned: 64 KiB copied takes less than the exit */
+#define MM_POPULATE_ANON     64u   /* pages of a new anonymous area mapped by the call itself */
+#define MM_POPULATE_FILE     1024u /* a file area up to this long is mapped read-only at once */
+#define MM_COPY_DATA	     32u   /* a private writable one up to this long is copied at once */
 /*
  * fork copies up to this many pages at once that parent or child will most likely store to next:
  * 20 us of copying for some ten faults of two processes. Only pages in use, of stacks and of areas
  * no longer than MM_FORK_AREA (a program's and its libraries' data).
  */
-#define MM_FORK_COPY 96u
-#define MM_FORK_AREA 64u
+#define MM_FORK_COPY  96u
+#define MM_FORK_AREA  64u
 #define MM_STACK_STEP 32u	       /* pages a growing stack grows by, when it may */
 #define MM_BLOCK_AREA (4 * BLOCK_SIZE) /* smallest anonymous area that gets 2 MiB blocks */
 
@@ -55,7 +55,8 @@
 struct mm_counters {
 	_Atomic uint64_t faults, faults_file, faults_anon, faults_cow, faults_around;
 	_Atomic uint64_t flush_none, flush_range, flush_space, flush_broadcast, flush_pages;
-	_Atomic uint64_t remote_kicks, shadow_frames, shadow_drops, deferred_frames, tables_recycled;
+	_Atomic uint64_t remote_kicks, shadow_frames, shadow_drops, deferred_frames,
+		tables_recycled;
 };
 
 static inline void count(_Atomic uint64_t *c, uint64_t n)
@@ -100,9 +101,9 @@ struct mm {
 	struct mm_layout layout;
 	uint64_t brk_start, brk;
 	uint64_t limit_as, limit_data, limit_stack;
-	uint64_t vm_pages, vm_peak;		 /* sizes of areas, in pages */
+	uint64_t vm_pages, vm_peak;		      /* sizes of areas, in pages */
 	uint64_t data_pages, stack_pages, exec_pages; /* as Linux's data_vm, stack_vm, exec_vm */
-	uint64_t rss, rss_peak;			 /* leaves that are present or held */
+	uint64_t rss, rss_peak;			      /* leaves that are present or held */
 };
 
 static inline char *frame_host(const struct mm_system *sys, uint32_t frame)

@@ -12,9 +12,9 @@
 #endif
 #define MAP_TYPE_MASK 0x0fu
 /* What MAP_SHARED_VALIDATE lets through (mman.h, LEGACY_MAP_MASK). */
-#define MAP_KNOWN                                                                                  \
-	(MAP_TYPE_MASK | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE |             \
-	 MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK |    \
+#define MAP_KNOWN                                                                               \
+	(MAP_TYPE_MASK | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE |           \
+	 MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | \
 	 MAP_HUGETLB | MAP_32BIT | MAP_FIXED_NOREPLACE)
 
 static int check_type(const struct mm_map_args *m, unsigned *flags)
@@ -102,8 +102,8 @@ static int attach(struct mm *mm, const struct mm_map_args *m, struct area *a)
 	int ret;
 
 	if (m->backing) {
-		ret = window_get(mm->sys, m->backing, m->offset, len, shared && m->backing->writable,
-				 &a->win);
+		ret = window_get(mm->sys, m->backing, m->offset, len,
+				 shared && m->backing->writable, &a->win);
 		if (ret)
 			return ret;
 		a->backing = mm_backing_get(m->backing);

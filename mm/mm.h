@@ -64,13 +64,14 @@ int mm_system_map_kernel(struct mm_system *sys, gva_t va, gpa_t pa, size_t pages
 
 struct mm_stats {
 	uint64_t frames_total, frames_used, frames_peak, table_pages;
-	uint64_t faults, faults_file, faults_anon, faults_cow, faults_around; /* pages mapped around */
-	uint64_t flush_none, flush_range, flush_space, flush_broadcast;	      /* commits by kind */
-	uint64_t flush_pages;	   /* pages named by RANGE flushes */
-	uint64_t remote_kicks;	   /* vCPUs kicked for a flush */
-	uint64_t shadow_frames;	   /* frames invalidated through the backend (shadow paging) */
-	uint64_t shadow_drops;	   /* whole shadow page table drops */
-	uint64_t deferred_frames;  /* frames that waited for a flush before reuse */
+	uint64_t faults, faults_file, faults_anon, faults_cow,
+		faults_around;						/* pages mapped around */
+	uint64_t flush_none, flush_range, flush_space, flush_broadcast; /* commits by kind */
+	uint64_t flush_pages;	  /* pages named by RANGE flushes */
+	uint64_t remote_kicks;	  /* vCPUs kicked for a flush */
+	uint64_t shadow_frames;	  /* frames invalidated through the backend (shadow paging) */
+	uint64_t shadow_drops;	  /* whole shadow page table drops */
+	uint64_t deferred_frames; /* frames that waited for a flush before reuse */
 	uint64_t tables_recycled;
 };
 void mm_system_stats(struct mm_system *sys, struct mm_stats *out);
@@ -116,7 +117,7 @@ int mm_create(struct mm_system *sys, struct mm **out);
 int mm_fork(struct mm *parent, struct mm **out); /* copy-on-write; caller runs in `parent` */
 struct mm *mm_get(struct mm *mm);
 void mm_put(struct mm *mm);
-uint64_t mm_root(const struct mm *mm);	 /* what the platform loads: page-table root gpa */
+uint64_t mm_root(const struct mm *mm); /* what the platform loads: page-table root gpa */
 struct mm_system *mm_system_of(struct mm *mm);
 /*
  * Tear down all areas of an address space whose last user is gone (exit, execve), before the last
@@ -142,7 +143,8 @@ int64_t mm_remap(struct mm *mm, gva_t old, uint64_t old_len, uint64_t new_len, u
 		 gva_t new_addr);
 int mm_advise(struct mm *mm, gva_t addr, uint64_t len, int advice);
 int mm_sync(struct mm *mm, gva_t addr, uint64_t len, int flags);
-int mm_incore(struct mm *mm, gva_t addr, uint64_t len, uint8_t *vec); /* host vector, len/4K bytes */
+int mm_incore(struct mm *mm, gva_t addr, uint64_t len,
+	      uint8_t *vec); /* host vector, len/4K bytes */
 int mm_lock_range(struct mm *mm, gva_t addr, uint64_t len, bool lock); /* mlock, munlock */
 
 /* brk(2). mm_set_brk() starts the heap (execve); mm_brk() returns the new or, refused, the old end. */
@@ -164,9 +166,9 @@ void mm_set_limits(struct mm *mm, uint64_t as_bytes, uint64_t data_bytes, uint64
 
 /* ---- faults ---- */
 
-#define MM_ACCESS_READ 1u
+#define MM_ACCESS_READ	1u
 #define MM_ACCESS_WRITE 2u
-#define MM_ACCESS_EXEC 4u
+#define MM_ACCESS_EXEC	4u
 
 /*
  * Resolve a guest access. 0: retry the instruction. Otherwise the signal that Linux would send:
@@ -237,8 +239,8 @@ struct mm_area_info {
 int mm_for_each_area(struct mm *mm, bool with_rss, int (*fn)(const struct mm_area_info *, void *),
 		     void *arg);
 struct mm_usage {
-	uint64_t vm_bytes, vm_peak, rss_pages, rss_peak, shared_pages, data_bytes, stack_bytes, text_bytes,
-		areas;
+	uint64_t vm_bytes, vm_peak, rss_pages, rss_peak, shared_pages, data_bytes, stack_bytes,
+		text_bytes, areas;
 };
 void mm_get_usage(struct mm *mm, struct mm_usage *out);
 

@@ -22,13 +22,13 @@
 typedef uint64_t pte_t;
 
 #define PT_ROOT_LEVEL 4
-#define PT_ENTRIES 512u
+#define PT_ENTRIES    512u
 #define PT_INDEX_BITS 9
 
 /* Permissions of a leaf; a user page that is present can always be read. */
 #define PT_WRITE 1u
-#define PT_EXEC 2u
-#define PT_USER 4u
+#define PT_EXEC	 2u
+#define PT_USER	 4u
 
 static inline unsigned pt_index(uint64_t va, int level)
 {

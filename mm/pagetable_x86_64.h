@@ -15,15 +15,15 @@
 
 #define PT_TLB_RANGE_PAGES TLB_RANGE_PAGES_X86
 
-#define X86_PTE_P ((pte_t)1 << 0)
-#define X86_PTE_RW ((pte_t)1 << 1)
-#define X86_PTE_US ((pte_t)1 << 2)
-#define X86_PTE_A ((pte_t)1 << 5)
-#define X86_PTE_D ((pte_t)1 << 6)
-#define X86_PTE_PS ((pte_t)1 << 7)
-#define X86_PTE_HELD ((pte_t)1 << 9) /* software: ignored by hardware */
-#define X86_PTE_NX ((pte_t)1 << 63)
-#define X86_PTE_ADDR ((pte_t)0x000ffffffffff000)
+#define X86_PTE_P	   ((pte_t)1 << 0)
+#define X86_PTE_RW	   ((pte_t)1 << 1)
+#define X86_PTE_US	   ((pte_t)1 << 2)
+#define X86_PTE_A	   ((pte_t)1 << 5)
+#define X86_PTE_D	   ((pte_t)1 << 6)
+#define X86_PTE_PS	   ((pte_t)1 << 7)
+#define X86_PTE_HELD	   ((pte_t)1 << 9) /* software: ignored by hardware */
+#define X86_PTE_NX	   ((pte_t)1 << 63)
+#define X86_PTE_ADDR	   ((pte_t)0x000ffffffffff000)
 
 static inline pte_t pte_page(gpa_t pa, unsigned perm)
 {

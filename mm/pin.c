@@ -18,13 +18,15 @@ int64_t mm_pin(struct mm *mm, gva_t addr, uint64_t len, bool write, struct iovec
 	edit_begin(&e, mm);
 	while (done < len && pin->frames < max) {
 		uint64_t va = addr.v + done, n = PAGE_SIZE - (va & ~PAGE_MASK);
-		char *at = fault_host(&e, va, write ? MM_ACCESS_WRITE : MM_ACCESS_READ, false, &err);
+		char *at =
+			fault_host(&e, va, write ? MM_ACCESS_WRITE : MM_ACCESS_READ, false, &err);
 		uint32_t frame;
 
 		if (!at)
 			break;
 		if (at < mm->sys->frames.host ||
-		    at >= mm->sys->frames.host + ((uint64_t)mm->sys->frames.nframes << PAGE_SHIFT)) {
+		    at >= mm->sys->frames.host +
+				    ((uint64_t)mm->sys->frames.nframes << PAGE_SHIFT)) {
 			err = -EAGAIN;
 			break;
 		}
@@ -38,7 +40,8 @@ int64_t mm_pin(struct mm *mm, gva_t addr, uint64_t len, bool write, struct iovec
 		}
 		frame = (uint32_t)((uint64_t)(at - mm->sys->frames.host) >> PAGE_SHIFT);
 		frame_get(mm->sys, frame);
-		atomic_fetch_add_explicit(&mm->sys->frames.frame[frame].pins, 1, memory_order_release);
+		atomic_fetch_add_explicit(&mm->sys->frames.frame[frame].pins, 1,
+					  memory_order_release);
 		pin->frame[pin->frames++] = frame;
 		done += n;
 	}
@@ -63,7 +66,11 @@ void mm_unpin(struct mm_pin *pin)
 
 int mm_futex_key(struct mm *mm, gva_t addr, bool is_private, struct mm_futex_key *out)
 {
-	enum { KEY_PRIVATE, KEY_ANON, KEY_FILE }; /* in the low bits of c, above a word's alignment */
+	enum {
+		KEY_PRIVATE,
+		KEY_ANON,
+		KEY_FILE
+	}; /* in the low bits of c, above a word's alignment */
 	struct edit e;
 	struct area *a;
 	int err = 0;
@@ -81,7 +88,8 @@ int mm_futex_key(struct mm *mm, gva_t addr, bool is_private, struct mm_futex_key
 	} else {
 		a = area_find(mm, addr.v);
 		if (a->flags & AREA_SHARED && a->shm)
-			*out = (struct mm_futex_key){shm_id(a->shm), area_offset(a, addr.v), KEY_ANON};
+			*out = (struct mm_futex_key){shm_id(a->shm), area_offset(a, addr.v),
+						     KEY_ANON};
 		else if (a->flags & AREA_SHARED)
 			*out = (struct mm_futex_key){a->backing->dev, a->backing->ino,
 						     area_offset(a, addr.v) << 2 | KEY_FILE};

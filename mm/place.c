@@ -3,8 +3,8 @@
 
 #include "mm/map.h"
 
-#define LOW_START ((uint64_t)0x40000000) /* MAP_32BIT: Linux searches this range on x86-64 */
-#define LOW_END ((uint64_t)0x80000000)
+#define LOW_START	((uint64_t)0x40000000) /* MAP_32BIT: Linux searches this range on x86-64 */
+#define LOW_END		((uint64_t)0x80000000)
 #define BOTTOM_UP_START (MM_TASK_SIZE / 3 & PAGE_MASK)
 
 /* Where the space below an area ends: growing stacks keep a gap. */
@@ -19,7 +19,8 @@ bool place_free(const struct mm *mm, uint64_t start, uint64_t end)
 {
 	unsigned i = area_index(mm, start);
 
-	return i == mm->areas.n || (mm->areas.v[i].start >= end && area_floor(&mm->areas.v[i]) >= end);
+	return i == mm->areas.n ||
+	       (mm->areas.v[i].start >= end && area_floor(&mm->areas.v[i]) >= end);
 }
 
 /* The highest start in [from, to) of len free bytes; 0: none. */
@@ -97,7 +98,8 @@ uint64_t map_pages_in(const struct mm *mm, uint64_t start, uint64_t end)
 {
 	uint64_t pages = 0;
 
-	for (unsigned i = area_index(mm, start); i < mm->areas.n && mm->areas.v[i].start < end; i++) {
+	for (unsigned i = area_index(mm, start); i < mm->areas.n && mm->areas.v[i].start < end;
+	     i++) {
 		const struct area *a = &mm->areas.v[i];
 		uint64_t from = a->start > start ? a->start : start;
 		uint64_t to = a->end < end ? a->end : end;

@@ -5,7 +5,7 @@
 #include "mm/fault.h"
 #include "mm/map.h"
 
-#define PROT_BITS (PROT_READ | PROT_WRITE | PROT_EXEC)
+#define PROT_BITS    (PROT_READ | PROT_WRITE | PROT_EXEC)
 #define PROT_SEM_BIT 0x8 /* PROT_SEM: accepted and without effect */
 
 /*

@@ -30,7 +30,7 @@ static bool move_block(struct edit *e, pte_t *from, uint64_t old, uint64_t new)
 {
 	pte_t *to;
 
-	if (new & (BLOCK_SIZE - 1))
+	if (new &(BLOCK_SIZE - 1))
 		return false;
 	to = pt_level2_make(e->mm, new);
 	if (!to || pt_read(to))
@@ -181,9 +181,10 @@ static int64_t remap_to(struct edit *e, struct remap *r)
 	int ret;
 
 	if (r->flags & MREMAP_FIXED) {
-		if (new & ~PAGE_MASK || r->new_len > MM_TASK_SIZE || new > MM_TASK_SIZE - r->new_len)
+		if (new & ~PAGE_MASK || r->new_len > MM_TASK_SIZE ||
+		    new > MM_TASK_SIZE - r->new_len)
 			return -EINVAL;
-		if (r->old < new + r->new_len && new < r->old + r->old_len)
+		if (r->old < new + r->new_len &&new < r->old + r->old_len)
 			return -EINVAL;
 		if (new < MM_MIN_ADDR)
 			return -EPERM;
@@ -207,7 +208,7 @@ static int64_t remap_to(struct edit *e, struct remap *r)
 		new = (uint64_t)place;
 	}
 	ret = move_area(e, r, new);
-	return ret ? ret : (int64_t)new;
+	return ret ? ret : (int64_t) new;
 }
 
 static bool grow_in_place(struct edit *e, const struct remap *r)
@@ -273,7 +274,8 @@ int64_t mm_remap(struct mm *mm, gva_t old, uint64_t old_len, uint64_t new_len, u
 
 	if (flags & ~(unsigned)(MREMAP_FIXED | MREMAP_MAYMOVE | MREMAP_DONTUNMAP) ||
 	    (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) && !(flags & MREMAP_MAYMOVE)) ||
-	    (flags & MREMAP_DONTUNMAP && r.old_len != r.new_len) || old.v & ~PAGE_MASK || !r.new_len)
+	    (flags & MREMAP_DONTUNMAP && r.old_len != r.new_len) || old.v & ~PAGE_MASK ||
+	    !r.new_len)
 		return -EINVAL;
 	if (old.v > MM_TASK_SIZE || r.old_len > MM_TASK_SIZE - old.v || r.old_len < old_len)
 		return -EFAULT;

@@ -57,7 +57,8 @@ int mm_sync(struct mm *mm, gva_t addr, uint64_t len, int flags)
 			ret = err;
 		if (win) {
 			/* Without the lock: this waits for a disk. */
-			if (flags & MS_SYNC && msync(mm->sys->windows.host + at, to - va, MS_SYNC) < 0)
+			if (flags & MS_SYNC &&
+			    msync(mm->sys->windows.host + at, to - va, MS_SYNC) < 0)
 				err = -errno;
 			window_put(mm->sys, win);
 			if (err)
@@ -67,7 +68,8 @@ int mm_sync(struct mm *mm, gva_t addr, uint64_t len, int flags)
 	return ret;
 }
 
-static void area_incore(struct mm *mm, const struct area *a, uint64_t from, uint64_t to, uint8_t *vec)
+static void area_incore(struct mm *mm, const struct area *a, uint64_t from, uint64_t to,
+			uint8_t *vec)
 {
 	for (uint64_t va = from; va < to; va += PAGE_SIZE, vec++) {
 		gpa_t pa;

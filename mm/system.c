@@ -11,9 +11,9 @@
  * Default arena: as much as the host has physical memory, at most 64 GiB (its bookkeeping is 8 bytes a
  * page of address space, touched as it is used). The cgroup is what really limits a container.
  */
-#define ARENA_MAX ((uint64_t)64 << 30)
-#define ARENA_MIN ((uint64_t)16 << 20)
-#define WINDOW_SPAN ((uint64_t)64 << 30)
+#define ARENA_MAX	  ((uint64_t)64 << 30)
+#define ARENA_MIN	  ((uint64_t)16 << 20)
+#define WINDOW_SPAN	  ((uint64_t)64 << 30)
 #define KERNEL_ROOT_FIRST 256u
 
 static uint64_t default_arena(void)
@@ -112,7 +112,8 @@ int mm_system_map_kernel(struct mm_system *sys, gva_t va, gpa_t pa, size_t pages
 {
 	unsigned perm = (writable ? PT_WRITE : 0) | (executable ? PT_EXEC : 0);
 
-	if (va.v & ~PAGE_MASK || pa.v & ~PAGE_MASK || pt_index(va.v, PT_ROOT_LEVEL) < KERNEL_ROOT_FIRST)
+	if (va.v & ~PAGE_MASK || pa.v & ~PAGE_MASK ||
+	    pt_index(va.v, PT_ROOT_LEVEL) < KERNEL_ROOT_FIRST)
 		return -EINVAL;
 	for (size_t i = 0; i < pages; i++) {
 		int ret = pt_map_kernel(sys, sys->kernel_root, va.v + i * PAGE_SIZE,

@@ -20,14 +20,14 @@ typedef struct {
 	uint64_t v;
 } gpa_t;
 
-#define GVA(x) ((gva_t){(uint64_t)(x)})
-#define GPA(x) ((gpa_t){(uint64_t)(x)})
+#define GVA(x)	    ((gva_t){(uint64_t)(x)})
+#define GPA(x)	    ((gpa_t){(uint64_t)(x)})
 
-#define PAGE_SHIFT 12
-#define PAGE_SIZE ((uint64_t)1 << PAGE_SHIFT)
-#define PAGE_MASK (~(PAGE_SIZE - 1))
+#define PAGE_SHIFT  12
+#define PAGE_SIZE   ((uint64_t)1 << PAGE_SHIFT)
+#define PAGE_MASK   (~(PAGE_SIZE - 1))
 #define BLOCK_SHIFT 21 /* a 2 MiB block: one level-2 (arm64) or PD (x86-64) leaf */
-#define BLOCK_SIZE ((uint64_t)1 << BLOCK_SHIFT)
+#define BLOCK_SIZE  ((uint64_t)1 << BLOCK_SHIFT)
 
 static inline uint64_t page_down(uint64_t x)
 {

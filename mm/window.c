@@ -11,12 +11,12 @@
 
 /* Registered with the platform at a time: as much as is registered, within these bounds. */
 #define WINDOW_CHUNK_MIN ((uint64_t)16 << 20)
-#define WINDOW_CHUNK ((uint64_t)256 << 20)
-#define WINDOW_ROUND ((uint64_t)64 << 10)  /* extents are widened to this */
+#define WINDOW_CHUNK	 ((uint64_t)256 << 20)
+#define WINDOW_ROUND	 ((uint64_t)64 << 10) /* extents are widened to this */
 /* A file up to this size is mapped whole: the loader maps one library in five pieces. */
 #define WINDOW_WHOLE ((uint64_t)256 << 20)
 /* Idle windows kept, and the longest one worth it: they hold on to the file's disk space. */
-#define WINDOW_IDLE_MAX 48u
+#define WINDOW_IDLE_MAX	  48u
 #define WINDOW_IDLE_BYTES ((uint64_t)64 << 20)
 
 int window_pool_create(struct mm_system *sys, gpa_t gpa, uint64_t bytes)
@@ -25,7 +25,8 @@ int window_pool_create(struct mm_system *sys, gpa_t gpa, uint64_t bytes)
 
 	p->gpa = gpa;
 	p->bytes = (bytes + WINDOW_CHUNK - 1) & ~(WINDOW_CHUNK - 1);
-	p->host = mmap(NULL, p->bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	p->host =
+		mmap(NULL, p->bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p->host == MAP_FAILED) {
 		p->host = NULL;
 		return -errno;
@@ -192,8 +193,8 @@ static int create_locked(struct mm_system *sys, int fd, const struct stat *st, u
 	w = calloc(1, sizeof *w);
 	if (!w)
 		return -ENOMEM;
-	if (mmap(p->host + base, len, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED | MAP_FIXED,
-		 fd, (off_t)off) == MAP_FAILED) {
+	if (mmap(p->host + base, len, PROT_READ | (writable ? PROT_WRITE : 0),
+		 MAP_SHARED | MAP_FIXED, fd, (off_t)off) == MAP_FAILED) {
 		int err = errno;
 
 		free(w);

@@ -24,11 +24,11 @@
 struct window {
 	struct window *next; /* hash chain */
 	struct window *idle_prev, *idle_next;
-	uint64_t dev, ino; /* the host's, by fstat(2): what a guest sees may be made up */
-	bool writable;	   /* host mapping is writable */
+	uint64_t dev, ino;  /* the host's, by fstat(2): what a guest sees may be made up */
+	bool writable;	    /* host mapping is writable */
 	bool worth_keeping; /* when idle */
-	uint64_t off, len; /* extent of the file, bytes */
-	uint64_t base;	   /* offset into the span */
+	uint64_t off, len;  /* extent of the file, bytes */
+	uint64_t base;	    /* offset into the span */
 	unsigned refs;
 };
 

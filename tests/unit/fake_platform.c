@@ -293,7 +293,8 @@ int platform_invalidate(struct platform *p, void *host, uint64_t len)
 	uint64_t from = 0;
 
 	for (unsigned i = 0; i < p->nslots; i++)
-		if ((char *)host >= p->slot[i].host && (char *)host < p->slot[i].host + p->slot[i].len)
+		if ((char *)host >= p->slot[i].host &&
+		    (char *)host < p->slot[i].host + p->slot[i].len)
 			from = p->slot[i].gpa + (uint64_t)((char *)host - p->slot[i].host);
 	p->invalidations++;
 	/* Any remembered entry that names the page goes; links to tables are no leaves of data. */

@@ -15,7 +15,7 @@
 #include "platform/platform.h"
 
 #define FAKE_VCPUS 4u
-#define FAKE_TLB 16384u
+#define FAKE_TLB   16384u
 
 struct fake_entry {
 	uint64_t root, va; /* va: of the page or block; root 0: empty */

@@ -61,8 +61,8 @@ void model_fail(struct model *m, const char *format, ...)
 	if (!mm_mutated_site) {
 		fprintf(stderr, "%s paging%s, seed %lu, operation %lu (%s, vCPU %u): ",
 			running->paging == PLATFORM_PAGING_SHADOW ? "shadow" : "nested",
-			running->tight ? ", little memory" : "", (unsigned long)running->seed, m->op,
-			m->what, m->p->current);
+			running->tight ? ", little memory" : "", (unsigned long)running->seed,
+			m->op, m->what, m->p->current);
 		va_start(ap, format);
 		vfprintf(stderr, format, ap);
 		va_end(ap);
@@ -141,7 +141,8 @@ static void check_nested(struct model *m, bool entered)
 			if (!entered)
 				check_frames_used(m, t->gpa, t->block ? PT_ENTRIES : 1);
 			else if (!space_of(m, t->root))
-				model_fail(m, "a translation of a dead address space is remembered");
+				model_fail(m,
+					   "a translation of a dead address space is remembered");
 			else
 				check_current(m, t);
 		}

@@ -8,9 +8,9 @@
 
 #include "tests/unit/fake_platform.h"
 
-#define MODEL_BASE ((uint64_t)0x10000000)
+#define MODEL_BASE   ((uint64_t)0x10000000)
 #define MODEL_BLOCKS 12u
-#define MODEL_PAGES (MODEL_BLOCKS * 512u)
+#define MODEL_PAGES  (MODEL_BLOCKS * 512u)
 #define MODEL_SPACES 4u
 
 /* What stands behind a page that was not written privately. */

@@ -127,8 +127,8 @@ static void op_protect(struct model *m)
 
 static bool same_area(const struct model_page *a, const struct model_page *b, uint32_t distance)
 {
-	return b->mapped && a->prot == b->prot && a->shared == b->shared && a->object == b->object &&
-	       (!a->object || b->index == a->index + distance);
+	return b->mapped && a->prot == b->prot && a->shared == b->shared &&
+	       a->object == b->object && (!a->object || b->index == a->index + distance);
 }
 
 static void op_remap(struct model *m)
@@ -157,8 +157,9 @@ static void op_remap(struct model *m)
 		to &= ~511u;
 	if (from < to + new_n && to < from + n)
 		return;
-	ret = mm_remap(s->mm, GVA(model_va(from)), (uint64_t)n * PAGE_SIZE, (uint64_t)new_n * PAGE_SIZE,
-		       MREMAP_MAYMOVE | MREMAP_FIXED, GVA(model_va(to)));
+	ret = mm_remap(s->mm, GVA(model_va(from)), (uint64_t)n * PAGE_SIZE,
+		       (uint64_t)new_n * PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
+		       GVA(model_va(to)));
 	if (ret != (int64_t)model_va(to))
 		model_fail(m, "mremap of %u to %u pages returned %ld", n, new_n, (long)ret);
 	moved = malloc(new_n * sizeof *moved);
@@ -280,16 +281,18 @@ static void touch(struct model *m, struct model_space *s, uint32_t page, unsigne
 	uint64_t gpa;
 
 	for (int tries = 0; tries < 6; tries++) {
-		if (fake_translate(m->p, m->p->current, mm_root(s->mm), model_va(page), access, &gpa)) {
+		if (fake_translate(m->p, m->p->current, mm_root(s->mm), model_va(page), access,
+				   &gpa)) {
 			uint32_t *host = (uint32_t *)fake_host(m->p, gpa);
 
 			if (want)
-				model_fail(m, "page %u: access %u went through against %d", page, access,
-					   want);
+				model_fail(m, "page %u: access %u went through against %d", page,
+					   access, want);
 			if (access & MM_ACCESS_WRITE)
 				write_page(m, pg, host);
 			else if (*host != model_word(pg))
-				model_fail(m, "page %u: holds %u, not %u", page, *host, model_word(pg));
+				model_fail(m, "page %u: holds %u, not %u", page, *host,
+					   model_word(pg));
 			return;
 		}
 		ret = mm_fault(s->mm, GVA(model_va(page)), access);
@@ -386,9 +389,9 @@ void model_step(struct model *m)
 		void (*op)(struct model *);
 		unsigned weight;
 	} ops[] = {
-		{op_map, 14},  {op_unmap, 10}, {op_protect, 14}, {op_remap, 8},	 {op_dontneed, 6},
-		{op_fork, 6},  {op_exit, 3},   {op_exec, 4},	 {op_touch, 24}, {op_prefetch, 16},
-		{op_copy, 10},
+		{op_map, 14},	  {op_unmap, 10},    {op_protect, 14}, {op_remap, 8},
+		{op_dontneed, 6}, {op_fork, 6},	     {op_exit, 3},     {op_exec, 4},
+		{op_touch, 24},	  {op_prefetch, 16}, {op_copy, 10},
 	};
 	unsigned total = 0, pick;
 

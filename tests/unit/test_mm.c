@@ -55,7 +55,8 @@ void map_anon(struct world *w, uint64_t at, unsigned pages, unsigned prot)
 	assert_int_equal(mm_map(w->mm, &args), at);
 }
 
-static int guest_access(struct world *w, struct mm *mm, uint64_t va, unsigned access, uint32_t **host)
+static int guest_access(struct world *w, struct mm *mm, uint64_t va, unsigned access,
+			uint32_t **host)
 {
 	uint64_t gpa;
 	int ret;

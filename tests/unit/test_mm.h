@@ -22,8 +22,8 @@ int world_setup_nested(void **state);
 int world_setup_shadow(void **state);
 int world_teardown(void **state);
 
-#define RW (PROT_READ | PROT_WRITE)
-#define AT ((uint64_t)0x20000000)
+#define RW	 (PROT_READ | PROT_WRITE)
+#define AT	 ((uint64_t)0x20000000)
 #define PAGES(n) ((uint64_t)(n)*PAGE_SIZE)
 
 /* Private anonymous memory at a fixed address. */

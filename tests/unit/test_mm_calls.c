@@ -7,8 +7,10 @@
 
 static int64_t map_somewhere(struct world *w, uint64_t hint, uint64_t len, unsigned flags)
 {
-	struct mm_map_args args = {
-		.addr = GVA(hint), .len = len, .prot = RW, .flags = MAP_PRIVATE | MAP_ANONYMOUS | flags};
+	struct mm_map_args args = {.addr = GVA(hint),
+				   .len = len,
+				   .prot = RW,
+				   .flags = MAP_PRIVATE | MAP_ANONYMOUS | flags};
 
 	return mm_map(w->mm, &args);
 }
@@ -361,8 +363,8 @@ static void mremap_moves_grows_and_checks(void **state)
 	assert_int_equal(mm_remap(w->mm, GVA(AT), PAGES(4), PAGES(8), 0, GVA(0)), AT);
 	map_anon(w, AT + PAGES(8), 1, PROT_READ);
 	assert_int_equal(mm_remap(w->mm, GVA(AT), PAGES(8), PAGES(16), 0, GVA(0)), -ENOMEM);
-	assert_int_equal(mm_remap(w->mm, GVA(AT), PAGES(8), PAGES(16), MREMAP_MAYMOVE | MREMAP_FIXED,
-				  GVA(to)),
+	assert_int_equal(mm_remap(w->mm, GVA(AT), PAGES(8), PAGES(16),
+				  MREMAP_MAYMOVE | MREMAP_FIXED, GVA(to)),
 			 to);
 	fake_enter_exit(w->p);
 	assert_int_equal(guest_read(w, w->mm, AT, &v), -EFAULT);
@@ -377,11 +379,13 @@ static void mremap_moves_grows_and_checks(void **state)
 			 1);
 	assert_int_equal(guest_read(w, w->mm, to, &v), 0);
 	assert_int_equal(v, 0);
-	assert_int_equal(mm_remap(w->mm, GVA(to), PAGES(2), PAGES(2), MREMAP_FIXED, GVA(AT)), -EINVAL);
+	assert_int_equal(mm_remap(w->mm, GVA(to), PAGES(2), PAGES(2), MREMAP_FIXED, GVA(AT)),
+			 -EINVAL);
 	assert_int_equal(mm_remap(w->mm, GVA(to), PAGES(2), PAGES(2), MREMAP_FIXED | MREMAP_MAYMOVE,
 				  GVA(to + PAGES(1))),
 			 -EINVAL);
-	assert_int_equal(mm_remap(w->mm, GVA(to + PAGES(90)), PAGES(1), PAGES(2), 0, GVA(0)), -EFAULT);
+	assert_int_equal(mm_remap(w->mm, GVA(to + PAGES(90)), PAGES(1), PAGES(2), 0, GVA(0)),
+			 -EFAULT);
 	assert_int_equal(mm_remap(w->mm, GVA(to), 0, PAGES(2), MREMAP_MAYMOVE, GVA(0)), -EINVAL);
 	assert_int_equal(mm_remap(w->mm, GVA(to), PAGES(2), 0, 0, GVA(0)), -EINVAL);
 	assert_sound(w->mm);
@@ -534,10 +538,10 @@ static void teardown_can_be_repeated(void **state)
 	mm_put(other);
 }
 
-#define ON_BOTH(f)                                                                  \
-	{#f " (nested)", f, world_setup_nested, world_teardown, NULL},              \
-	{                                                                           \
-		#f " (shadow)", f, world_setup_shadow, world_teardown, NULL         \
+#define ON_BOTH(f)                                                          \
+	{#f " (nested)", f, world_setup_nested, world_teardown, NULL},      \
+	{                                                                   \
+#f " (shadow)", f, world_setup_shadow, world_teardown, NULL \
 	}
 
 int run_call_tests(void)
@@ -564,8 +568,8 @@ int run_call_tests(void)
 		ON_BOTH(copies_cross_pages_and_stop_at_holes),
 		ON_BOTH(words_are_compared_and_exchanged),
 		ON_BOTH(pins_hold_frames_through_unmap_and_fork),
-		{"large_areas_get_blocks", large_areas_get_blocks, world_setup_nested, world_teardown,
-		 NULL},
+		{"large_areas_get_blocks", large_areas_get_blocks, world_setup_nested,
+		 world_teardown, NULL},
 		ON_BOTH(incore_and_sync_report_holes),
 		ON_BOTH(teardown_can_be_repeated),
 	};

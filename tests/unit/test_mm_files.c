@@ -137,7 +137,8 @@ static void shared_stores_reach_the_file(void **state)
 	assert_int_equal(guest_write(w, w->mm, AT + PAGES(1), 77), 0);
 	assert_int_equal(pread(f.b.fd, &v, 4, (off_t)PAGES(2)), 4);
 	assert_int_equal(v, 77);
-	assert_int_equal(map_file(w, &f, AT + PAGES(10), 4, PROT_READ, MAP_SHARED, 0), AT + PAGES(10));
+	assert_int_equal(map_file(w, &f, AT + PAGES(10), 4, PROT_READ, MAP_SHARED, 0),
+			 AT + PAGES(10));
 	mm_futex_key(w->mm, GVA(AT), false, &a);
 	mm_futex_key(w->mm, GVA(AT + PAGES(11)), false, &b);
 	assert_memory_equal(&a, &b, sizeof a);
@@ -265,8 +266,9 @@ static void a_library_takes_no_faults(void **state)
 	st = stats_of(w);
 	assert_int_equal(st.flush_range, 1);
 	assert_int_equal(st.flush_pages, 4);
-	assert_string_equal(maps(w->mm), "0-40 r--p /lib/x\n40-380 r-xp /lib/x\n380-470 r--p /lib/x\n"
-					 "470-474 r--p /lib/x\n474-476 rw-p /lib/x\n476-500 rw-p\n");
+	assert_string_equal(maps(w->mm),
+			    "0-40 r--p /lib/x\n40-380 r-xp /lib/x\n380-470 r--p /lib/x\n"
+			    "470-474 r--p /lib/x\n474-476 rw-p /lib/x\n476-500 rw-p\n");
 	assert_sound(w->mm);
 	mm_unmap(w->mm, GVA(AT), PAGES(500));
 	fake_enter_exit(w->p);
@@ -288,10 +290,10 @@ static void segments_of_one_file_merge_as_on_linux(void **state)
 	file_close(&f);
 }
 
-#define ON_BOTH(f)                                                                  \
-	{#f " (nested)", f, world_setup_nested, world_teardown, NULL},              \
-	{                                                                           \
-		#f " (shadow)", f, world_setup_shadow, world_teardown, NULL         \
+#define ON_BOTH(f)                                                          \
+	{#f " (nested)", f, world_setup_nested, world_teardown, NULL},      \
+	{                                                                   \
+#f " (shadow)", f, world_setup_shadow, world_teardown, NULL \
 	}
 
 int run_file_tests(void)
