@@ -109,8 +109,8 @@ void edit_kill_area(struct edit *e, unsigned i);
 /* Clear every leaf in [start, end). Blocks cut by the bounds have been split. zap.c */
 void edit_zap(struct edit *e, uint64_t start, uint64_t end);
 /*
- * Remove the areas of [start, end), not yet their pages. 0 or -ENOMEM with nothing changed. `extra`: areas the caller
- * will insert afterwards.
+ * Remove the areas of [start, end), not yet their pages. 0 or -ENOMEM with nothing changed.
+ * `extra`: areas the caller will insert afterwards.
  */
 int edit_unmap_areas(struct edit *e, uint64_t start, uint64_t end, unsigned extra);
 /* The same with their pages. */
