@@ -106,9 +106,7 @@ static int64_t hostfile_seek(struct file *f, int64_t off, int whence)
 	} else if (whence != SEEK_SET) {
 		return -EINVAL;
 	}
-	if (__builtin_add_overflow(base, off, &ret))
-		return -EOVERFLOW;
-	if (ret < 0)
+	if (__builtin_add_overflow(base, off, &ret) || ret < 0)
 		return -EINVAL;
 	f->pos = ret;
 	return ret;

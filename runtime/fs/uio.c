@@ -26,6 +26,13 @@ void uio_host(struct uio *u, void *buf, size_t len)
 	uio_single(u, NULL, GVA((uintptr_t)buf), len);
 }
 
+/* As Linux checks before it clamps the length: no part of the call is done if one does not pass. */
+static bool in_user_half(const struct iovec *v)
+{
+	return (uintptr_t)v->iov_base <= MM_TASK_SIZE &&
+	       v->iov_len <= MM_TASK_SIZE - (uintptr_t)v->iov_base;
+}
+
 int uio_import(struct uio *u, struct mm *mm, gva_t addr, uint64_t count)
 {
 	int ret = -EINVAL;
@@ -46,6 +53,10 @@ int uio_import(struct uio *u, struct mm *mm, gva_t addr, uint64_t count)
 	for (unsigned i = 0; i < count; i++) {
 		if ((ssize_t)u->iov[i].iov_len < 0)
 			goto fail;
+		if (!in_user_half(&u->iov[i])) {
+			ret = -EFAULT;
+			goto fail;
+		}
 		if (u->iov[i].iov_len > RW_COUNT_MAX - u->resid)
 			u->iov[i].iov_len = RW_COUNT_MAX - u->resid;
 		u->resid += u->iov[i].iov_len;
