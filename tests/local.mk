@@ -3,6 +3,11 @@ AM_TESTS_ENVIRONMENT = srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)'
 	NACRE='$(abs_top_builddir)/nacre' NACRE_BACKEND_DIR='$(abs_top_builddir)/backends/.libs'; \
 	export srcdir builddir NACRE NACRE_BACKEND_DIR;
 TEST_EXTENSIONS = .tap
+# A test that hangs is a failed one.
+LOG_COMPILER = timeout
+AM_LOG_FLAGS = 180
+TAP_LOG_COMPILER = timeout
+AM_TAP_LOG_FLAGS = 1200
 TAP_LOG_DRIVER = AWK='$(AWK)' $(SHELL) $(top_srcdir)/tap-driver.sh
 
 # Tests that boot containers; `make check-quick` leaves them out.
