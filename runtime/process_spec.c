@@ -18,6 +18,7 @@
 #include "runtime/task/loop.h"
 #include "runtime/task/pgrp.h"
 #include "runtime/task/pid.h"
+#include "runtime/task/timer.h"
 
 /* ---- copies ---- */
 
@@ -279,6 +280,7 @@ static int spec_build(struct kernel *k, struct kernel_process_spec *s, struct ta
 	if (!t->cred || !t->process || !t->sighand || !t->files || !t->fs)
 		return -ENOMEM;
 	memcpy(t->process->rlimits, s->rlimits, sizeof(t->process->rlimits));
+	timer_set_cpu_limit(t->process);
 	t->no_new_privs = s->no_new_privs;
 	if (s->umask != (mode_t)-1)
 		t->fs->umask = s->umask & 0777;

@@ -478,7 +478,9 @@ static int ep_check_ctl(struct file *epf, int op, struct file *f, const struct e
 	const uint32_t exclusive_ok = EPOLLIN | EPOLLOUT | EPOLL_ALWAYS | EPOLLWAKEUP | EPOLLET |
 				      EPOLLEXCLUSIVE;
 
-	if (!f->ops->poll && f->host_fd < 0)
+	/* Files that are always ready can't be watched; that comes before everything else. */
+	if (!f->ops->poll && (f->host_fd < 0 || (f->path.node && (f->path.node->type == S_IFREG ||
+								  f->path.node->type == S_IFDIR))))
 		return -EPERM;
 	if (!epoll_of(epf) || f == epf)
 		return -EINVAL;

@@ -253,10 +253,9 @@ static bool input_signal(struct ldisc *ld, uint8_t c)
 
 	if (!sig || !(ld->tio.lflag & ISIG))
 		return false;
-	if (!(ld->tio.lflag & NOFLSH)) {
+	/* What was written is with the master already, as far as a pseudo-terminal goes. */
+	if (!(ld->tio.lflag & NOFLSH))
 		ldisc_flush_input(ld);
-		ldisc_flush_output(ld);
-	}
 	ld->stopped = false;
 	if (ld->tio.lflag & ECHO)
 		echo_byte(ld, c);

@@ -457,22 +457,26 @@ static int fifo_wait_peer(struct pipe *p, struct task *t, const uint32_t *seq)
 	return ret ? -ERESTARTSYS : 0;
 }
 
-/* Join a pipe whose `opens` already counts this attempt through pipe_count_open(). */
+/*
+ * Join a pipe whose `opens` already counts this attempt through pipe_count_open(). Only those with a
+ * name wait for the other side, or refuse when it is missing (fifo(7)).
+ */
 static int pipe_join(struct task *t, struct pipe *p, const struct file_ops *ops, int flags,
 		     struct file **out)
 {
+	bool named = ops == &fifo_ops;
 	bool nonblock = flags & O_NONBLOCK;
 	int64_t hup_seq = -1;
 	int ret = 0;
 
 	pthread_mutex_lock(&p->lock);
 	waitq_wake(&p->wait, 0, 0);
-	if ((flags & O_ACCMODE) == O_RDONLY && !p->writers) {
+	if (named && (flags & O_ACCMODE) == O_RDONLY && !p->writers) {
 		if (nonblock)
 			hup_seq = p->writer_seq;
 		else
 			ret = fifo_wait_peer(p, t, &p->writer_seq);
-	} else if ((flags & O_ACCMODE) == O_WRONLY && !p->readers) {
+	} else if (named && (flags & O_ACCMODE) == O_WRONLY && !p->readers) {
 		ret = nonblock ? -ENXIO : fifo_wait_peer(p, t, &p->reader_seq);
 	}
 	pthread_mutex_unlock(&p->lock);

@@ -29,7 +29,7 @@ static void get_ids(struct proc_ctx *c, struct proc_ids *ids)
 	ids->ppid = p->parent ? p->parent->pid : 0;
 	ids->pgid = p->pgid;
 	ids->sid = p->session ? p->session->sid : 0;
-	ids->tty = tty_nr_locked(p->session, &ids->fg);
+	ids->tty = tty_nr_locked(p, &ids->fg);
 	ids->threads = p->ntasks;
 	ids->zombie = p->zombie || !c->task;
 	ids->exit_status = p->exit_status;
@@ -202,8 +202,8 @@ static void status_ids(struct proc_ctx *c, struct proc_text *x, const struct pro
 			size *= 2;
 	proc_printf(x, "FDSize:\t%d\nGroups:\t", ft ? size : 0);
 	for (size_t i = 0; cr && i < cr->ngroups; i++)
-		proc_printf(x, "%u ", cr->groups[i]);
-	proc_printf(x, "\nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", c->p->pid, tid,
+		proc_printf(x, i ? " %u" : "%u", cr->groups[i]);
+	proc_printf(x, " \nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", c->p->pid, tid,
 		    ids->pgid, ids->sid);
 	if (cr)
 		cred_put(cr);

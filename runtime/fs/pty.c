@@ -200,11 +200,11 @@ static void master_release(struct file *f)
 	tty_put(y);
 }
 
-/* ---- slave: f->pos is the generation it was opened in ---- */
+/* ---- slave: f->pos is negative in one that failed to open and was not counted ---- */
 
-static bool slave_hung(const struct file *f, const struct tty *y)
+static bool slave_hung(const struct tty *y)
 {
-	return !y->master_open || f->pos != (int64_t)y->generation;
+	return !y->master_open;
 }
 
 static int64_t slave_read_once(struct file *f, struct uio *to)
@@ -217,7 +217,7 @@ static int64_t slave_read_once(struct file *f, struct uio *to)
 	size_t n;
 
 	pthread_mutex_lock(&y->lock);
-	if (slave_hung(f, y)) {
+	if (slave_hung(y)) {
 		pthread_mutex_unlock(&y->lock);
 		return 0;
 	}
@@ -264,7 +264,7 @@ static int64_t slave_write_once(struct file *f, struct uio *from)
 	if (n <= 0)
 		return n;
 	pthread_mutex_lock(&y->lock);
-	if (slave_hung(f, y)) {
+	if (slave_hung(y)) {
 		pthread_mutex_unlock(&y->lock);
 		return -EIO;
 	}
@@ -300,7 +300,7 @@ static uint32_t slave_poll(struct file *f, struct waiter *w)
 	if (w)
 		waitq_add(&y->wait, w, w->events);
 	pthread_mutex_lock(&y->lock);
-	if (slave_hung(f, y)) {
+	if (slave_hung(y)) {
 		ev = TTY_READABLE | TTY_WRITABLE | POLLERR | POLLHUP;
 	} else {
 		if (ldisc_readable(&y->ld, y->ld.tio.cc[VTIME] ? 1 : y->ld.tio.cc[VMIN]))
@@ -317,7 +317,7 @@ static void slave_release(struct file *f)
 	struct tty *y = f->data;
 
 	pthread_mutex_lock(&y->lock);
-	if (f->pos == (int64_t)y->generation && y->slaves && --y->slaves == 0)
+	if (f->pos >= 0 && y->slaves && --y->slaves == 0)
 		waitq_wake(&y->master_wait, 0, 0);
 	pthread_mutex_unlock(&y->lock);
 	tty_put(y);
@@ -329,7 +329,7 @@ static int64_t slave_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_
 	bool hung;
 
 	pthread_mutex_lock(&y->lock);
-	hung = slave_hung(f, y);
+	hung = slave_hung(y);
 	pthread_mutex_unlock(&y->lock);
 	if (hung)
 		return cmd == TIOCSPGRP ? -ENOTTY : -EIO;
@@ -401,9 +401,9 @@ int pts_open(struct task *t, struct tty *y, unsigned flags, struct file **out)
 	if (!y->master_open || y->pt_locked) {
 		ret = -EIO;
 	} else {
+		f->pos = 0;
 		y->slaves++;
 		y->slave_seen = true;
-		f->pos = y->generation;
 	}
 	pthread_mutex_unlock(&y->lock);
 	if (ret) {

@@ -64,6 +64,12 @@ struct tty *file_tty(const struct file *f)
 	return file_is_tty(f) ? f->data : NULL;
 }
 
+/* The controlling terminal of p, NULL: none. tasks_lock held, no reference taken. */
+static struct tty *tty_of_locked(const struct process *p)
+{
+	return p->session && !p->tty_given_up ? p->session->tty : NULL;
+}
+
 /* ---- background access ---- */
 
 int tty_check_background(struct tty *y, struct task *t, int sig)
@@ -73,7 +79,7 @@ int tty_check_background(struct tty *y, struct task *t, int sig)
 	int ret = 0;
 
 	pthread_mutex_lock(&k->tasks_lock);
-	if (p->session && p->session->tty == y && y->fg && p->pgid != y->fg) {
+	if (tty_of_locked(p) == y && y->fg && p->pgid != y->fg) {
 		if (signal_ignored_or_blocked(t, sig))
 			ret = sig == SIGTTIN ? -EIO : 0;
 		else if (pgrp_is_orphaned_locked(k, p->pgid))
@@ -109,6 +115,7 @@ static void acquire_locked(struct tty *y, struct process *p)
 	p->session->tty = tty_get(y);
 	y->sid = p->session->sid;
 	y->fg = p->pgid;
+	p->tty_given_up = false;
 }
 
 /* Take y away from its session; the reference the session held goes to the caller. */
@@ -158,6 +165,7 @@ int tty_set_controlling(struct file *f, struct process *p)
 	return ret;
 }
 
+/* The other end is gone: the leader is told, and tells its jobs by dying. */
 void tty_hangup_session(struct tty *y)
 {
 	struct kernel *k = y->kernel;
@@ -170,24 +178,16 @@ void tty_hangup_session(struct tty *y)
 		signal_send_process(leader, SIGHUP, NULL);
 		signal_send_process(leader, SIGCONT, NULL);
 	}
-	if (y->fg && (!leader || y->fg != leader->pgid))
-		signal_send_pgrp_locked(k, y->fg, SIGHUP, NULL);
 	held = release_locked(y);
 	pthread_mutex_unlock(&k->tasks_lock);
 	if (held)
 		tty_put(held);
 }
 
-/* Older slave descriptions read end of file and write EIO from now on. */
-static void hangup_slaves(struct tty *y)
-{
-	pthread_mutex_lock(&y->lock);
-	y->generation++;
-	y->slaves = 0;
-	pty_wake_all(y);
-	pthread_mutex_unlock(&y->lock);
-}
-
+/*
+ * The leader ends: its terminal is nobody's from now on, and the foreground group is hung up. Other
+ * descriptions of a pseudo-terminal stay usable (background jobs go on writing).
+ */
 void tty_leader_exit(struct process *p)
 {
 	struct kernel *k = p->kernel;
@@ -197,19 +197,14 @@ void tty_leader_exit(struct process *p)
 	if (p->session && p->session->sid == p->pid)
 		y = p->session->tty;
 	if (y) {
-		if (y->fg) {
+		if (y->fg)
 			signal_send_pgrp_locked(k, y->fg, SIGHUP, NULL);
-			signal_send_pgrp_locked(k, y->fg, SIGCONT, NULL);
-		}
 		y->sid = y->fg = 0;
 		p->session->tty = NULL;
 	}
 	pthread_mutex_unlock(&k->tasks_lock);
-	if (!y)
-		return;
-	if (!y->host)
-		hangup_slaves(y);
-	tty_put(y);
+	if (y)
+		tty_put(y);
 }
 
 int tty_signal_foreground(struct kernel *k, int sig)
@@ -226,9 +221,9 @@ int tty_signal_foreground(struct kernel *k, int sig)
 	return ret;
 }
 
-uint32_t tty_nr_locked(struct session *s, pid_t *fg)
+uint32_t tty_nr_locked(const struct process *p, pid_t *fg)
 {
-	struct tty *y = s ? s->tty : NULL;
+	struct tty *y = tty_of_locked(p);
 
 	*fg = y && y->fg ? y->fg : -1;
 	if (!y)
@@ -247,7 +242,7 @@ static int64_t put_int(struct task *t, uint64_t arg, int v)
 /* Is y the caller's controlling terminal? tasks_lock held. */
 static bool is_mine(const struct tty *y, const struct task *t)
 {
-	return t->process->session && t->process->session->tty == y;
+	return tty_of_locked(t->process) == y;
 }
 
 static int64_t set_controlling(struct tty *y, struct task *t, bool steal)
@@ -274,21 +269,30 @@ static int64_t set_controlling(struct tty *y, struct task *t, bool steal)
 	return ret;
 }
 
+/* TIOCNOTTY: a leader gives the terminal up for its session, with a hang-up; others for themselves. */
 static int64_t give_up(struct tty *y, struct task *t)
 {
+	struct kernel *k = t->kernel;
 	struct process *p = t->process;
-	bool mine, leader;
+	struct tty *held = NULL;
+	int ret = 0;
 
-	pthread_mutex_lock(&t->kernel->tasks_lock);
-	mine = is_mine(y, t);
-	leader = mine && p->session->sid == p->pid;
-	pthread_mutex_unlock(&t->kernel->tasks_lock);
-	if (!mine)
-		return -ENOTTY;
-	/* A follower only stops having it; sessions share one pointer here, so it stays. */
-	if (leader)
-		tty_hangup_session(y);
-	return 0;
+	pthread_mutex_lock(&k->tasks_lock);
+	if (!is_mine(y, t)) {
+		ret = -ENOTTY;
+	} else if (p->session->sid == p->pid) {
+		if (y->fg) {
+			signal_send_pgrp_locked(k, y->fg, SIGHUP, NULL);
+			signal_send_pgrp_locked(k, y->fg, SIGCONT, NULL);
+		}
+		held = release_locked(y);
+	} else {
+		p->tty_given_up = true;
+	}
+	pthread_mutex_unlock(&k->tasks_lock);
+	if (held)
+		tty_put(held);
+	return ret;
 }
 
 static int64_t get_foreground(struct file *f, struct tty *y, struct task *t, uint64_t arg)
@@ -371,8 +375,9 @@ int tty_open_rdev(struct task *t, uint64_t rdev, int flags, struct file **out)
 
 	if (major(rdev) == 5 && minor(rdev) == 0) {
 		pthread_mutex_lock(&t->kernel->tasks_lock);
-		if (t->process->session && t->process->session->tty)
-			y = tty_get(t->process->session->tty);
+		y = tty_of_locked(t->process);
+		if (y)
+			tty_get(y);
 		pthread_mutex_unlock(&t->kernel->tasks_lock);
 		flags |= O_NOCTTY;
 	} else if (major(rdev) == 5 && minor(rdev) == 1) {

@@ -19,14 +19,14 @@ bool file_is_tty(const struct file *f);
 /* Make f's terminal the controlling terminal of p's session (p leads it), p's group foreground. */
 int tty_set_controlling(struct file *f, struct process *p);
 /*
- * The session leader p exits: its terminal is given up, SIGHUP and SIGCONT go to the foreground
- * group. Without tasks_lock.
+ * The session leader p exits: its terminal is given up, SIGHUP goes to the foreground group. Without
+ * tasks_lock.
  */
 void tty_leader_exit(struct process *p);
 /* ^C, ^\ and ^Z on the container's host terminal reach the sandbox as its own signals: pass on. */
 int tty_signal_foreground(struct kernel *k, int sig);
 /* Device number, foreground group (or -1) for /proc/PID/stat. tasks_lock held. */
-uint32_t tty_nr_locked(struct session *s, pid_t *fg);
+uint32_t tty_nr_locked(const struct process *p, pid_t *fg);
 /* /dev/tty, /dev/console, /dev/pts/N by device number. */
 int tty_open_rdev(struct task *t, uint64_t rdev, int flags, struct file **out);
 int ptmx_open(struct task *t, int flags, struct file **out);

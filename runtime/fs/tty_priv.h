@@ -22,6 +22,7 @@ struct tty {
 	pid_t sid, fg;	 /* session and foreground group, 0: none; tasks_lock */
 	/* host terminals */
 	struct list host_link; /* host_lock of tty_host.c, as are host_fd and slaves there */
+	bool console; /* host: the container's own, kept for /dev/console */
 	uint64_t host_rdev;
 	int host_fd; /* kept for /dev/tty and /dev/console, or -1 */
 	/* pseudo-terminals; protected by lock */
@@ -31,8 +32,7 @@ struct tty {
 	int index; /* immutable */
 	bool pt_locked, master_open, slave_seen, packet;
 	uint8_t packet_status; /* TIOCPKT_* not yet told to the master */
-	unsigned slaves;       /* open slave descriptions of the current generation */
-	unsigned generation;   /* a hang-up ends all older slave descriptions */
+	unsigned slaves;       /* open slave descriptions */
 	uint32_t uid, gid, mode; /* of the devpts node */
 	struct waitq wait;	 /* slave side */
 	struct waitq master_wait;

@@ -13,6 +13,7 @@
 #include "runtime/task/exec.h"
 #include "runtime/task/loop.h"
 #include "runtime/task/pid.h"
+#include "runtime/task/timer.h"
 #include "runtime/task/pidfd.h"
 
 #define CLONE_NAMESPACES                                                                           \
@@ -209,6 +210,7 @@ static struct process *clone_process(struct task *t, const struct clone_args_gue
 	pthread_mutex_lock(&old->sig_lock);
 	memcpy(p->rlimits, old->rlimits, sizeof(p->rlimits));
 	pthread_mutex_unlock(&old->sig_lock);
+	timer_set_cpu_limit(p);
 	atomic_store(&p->dumpable, atomic_load(&old->dumpable));
 	atomic_store(&p->nice, t->sched.reset_on_fork && atomic_load(&old->nice) < 0
 				       ? 0
@@ -270,6 +272,7 @@ static int clone_link_process_locked(struct task *t, struct task *c, uint64_t fl
 	p->pid = c->tid;
 	memcpy(p->exe, old->exe, sizeof(p->exe));
 	p->session = old->session;
+	p->tty_given_up = old->tty_given_up;
 	atomic_fetch_add(&p->session->refs, 1);
 	err = pid_attach(t->kernel->pids, p->session->sid, PID_SESSION, NULL);
 	if (err) {

@@ -96,6 +96,54 @@ out:
 	pthread_mutex_unlock(&gt->set->lock);
 }
 
+/*
+ * setrlimit(2), RLIMIT_CPU: SIGXCPU at the soft limit and every second from there, SIGKILL at the hard
+ * one. On the timer thread.
+ */
+static void cpu_limit_expired(struct ktimer *kt)
+{
+	struct guest_timer *gt = container_of(kt, struct guest_timer, kt);
+	struct process *p = gt->set->process;
+	struct rlimit64 lim;
+	uint64_t now;
+	int ret = 0;
+
+	pthread_mutex_lock(&gt->set->lock);
+	if (!gt->armed)
+		goto out;
+	pthread_mutex_lock(&p->sig_lock);
+	lim = p->rlimits[RLIMIT_CPU];
+	pthread_mutex_unlock(&p->sig_lock);
+	now = guest_timer_now(gt);
+	cpu_progress(gt, now);
+	if (lim.rlim_max != RLIM64_INFINITY && now / NSEC_PER_SEC >= lim.rlim_max) {
+		signal_send_timer(p, 0, SIGKILL, NULL);
+		ret = -ESRCH;
+	} else if (now >= gt->next_ns) {
+		gt->next_ns += NSEC_PER_SEC;
+		ret = signal_send_timer(p, 0, SIGXCPU, NULL);
+	}
+	gt->armed = ret != -ESRCH && arm_locked(gt, now) == 0;
+out:
+	pthread_mutex_unlock(&gt->set->lock);
+}
+
+void timer_set_cpu_limit(struct process *p)
+{
+	struct guest_timer *gt = &p->timers->cpu_limit;
+	uint64_t soft;
+
+	pthread_mutex_lock(&gt->set->lock);
+	pthread_mutex_lock(&p->sig_lock);
+	soft = p->rlimits[RLIMIT_CPU].rlim_cur;
+	pthread_mutex_unlock(&p->sig_lock);
+	if (soft > UINT64_MAX / NSEC_PER_SEC / 2)
+		guest_timer_set_locked(gt, 0, 0, true);
+	else /* none at all is taken for one second */
+		guest_timer_set_locked(gt, (soft ? soft : 1) * NSEC_PER_SEC, 0, true);
+	pthread_mutex_unlock(&gt->set->lock);
+}
+
 void guest_timer_init(struct guest_timer *gt, struct timer_set *set)
 {
 	memset(gt, 0, sizeof(*gt));
@@ -151,6 +199,9 @@ struct timer_set *timer_set_create(struct process *p)
 		ts->itimer[i].cpu = i != ITIMER_REAL;
 	}
 	ts->itimer[ITIMER_VIRTUAL].cpu_ref.kind = CPU_CLOCK_USER;
+	guest_timer_init(&ts->cpu_limit, ts);
+	ts->cpu_limit.cpu = true;
+	ktimer_init(&ts->cpu_limit.kt, cpu_limit_expired);
 	return ts;
 }
 
@@ -166,9 +217,11 @@ void timer_set_destroy(struct timer_set *ts)
 	pthread_mutex_lock(&ts->lock);
 	for (int i = 0; i < 3; i++)
 		ts->itimer[i].armed = false;
+	ts->cpu_limit.armed = false;
 	pthread_mutex_unlock(&ts->lock);
 	for (int i = 0; i < 3; i++)
 		ktimer_cancel(&ts->itimer[i].kt);
+	ktimer_cancel(&ts->cpu_limit.kt);
 	posix_timers_clear(ts);
 	pthread_mutex_destroy(&ts->lock);
 	free(ts);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* getrlimit(2), setrlimit(2), prlimit(2). */
 #include "runtime/task/cred.h"
+#include "runtime/task/timer.h"
 
 #define RLIMITS 16
 #define NR_OPEN_MAX 1048576u /* fs.nr_open: no descriptor limit above it */
@@ -87,6 +88,8 @@ static int64_t rlimit_do(struct task *t, pid_t pid, unsigned res, uint64_t new_a
 		      : -EPERM;
 	if (!err && new_addr && (res == RLIMIT_AS || res == RLIMIT_DATA || res == RLIMIT_STACK))
 		rlimit_tell_mm(other->process, other);
+	if (!err && new_addr && res == RLIMIT_CPU)
+		timer_set_cpu_limit(other->process);
 	task_put(other);
 	if (!err && old_addr && mm_copy_out(t->mm, GVA(old_addr), &old, sizeof(old)))
 		err = -EFAULT;

@@ -85,6 +85,7 @@ struct process {
 	struct session *session;
 	int exit_signal; /* to the parent, 0: none */
 	bool zombie, execed, child_subreaper;
+	bool tty_given_up; /* TIOCNOTTY: the session's terminal is not ours; children inherit it */
 	int exit_status; /* wait(2) status */
 	struct rusage usage, children_usage; /* of threads gone; of children waited for */
 	pthread_cond_t thread_gone;	     /* execve waits here for the group's other threads */

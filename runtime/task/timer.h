@@ -66,6 +66,8 @@ struct timer_set *timer_set_create(struct process *p); /* fork, new process: non
 void timer_set_exec(struct timer_set *ts);
 /* The process's last thread is ending; waits for callbacks. No locks held. */
 void timer_set_destroy(struct timer_set *ts);
+/* RLIMIT_CPU of p was set (setrlimit(2)); watch it. No locks held. */
+void timer_set_cpu_limit(struct process *p);
 /* A SIGEV_SIGNAL timer's signal was taken from the queue: re-arms, fixes up si_overrun. */
 void timer_signal_taken(struct process *p, void *siginfo);
 

@@ -54,6 +54,7 @@ struct timer_set {
 	struct process *process;
 	pthread_mutex_t lock;
 	struct guest_timer itimer[3]; /* ITIMER_REAL, _VIRTUAL, _PROF */
+	struct guest_timer cpu_limit; /* RLIMIT_CPU; next_ns: when it says something next */
 	struct guest_timer **posix;   /* by id; NULL: free */
 	size_t nposix, nused;
 };
