@@ -117,3 +117,13 @@ out:
 		cap_free(want);
 	return r;
 }
+
+void oci_caps_drop_all(void)
+{
+	cap_t none = cap_init();
+
+	if (none)
+		cap_set_proc(none);
+	cap_free(none);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}

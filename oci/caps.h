@@ -19,5 +19,7 @@ const char *oci_cap_name(int cap);
  * the host's kernel. Clears the bounding and ambient sets and sets no_new_privs.
  */
 int oci_caps_drop(uint64_t granted, struct oci_error *err);
+/* Give up everything: for a process that only waits. */
+void oci_caps_drop_all(void);
 
 #endif

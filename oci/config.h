@@ -152,6 +152,10 @@ void oci_config_free(struct oci_config *cfg);
 /* A process object: config.json's at path "process", a process.json's at "". */
 int oci_process_parse(struct oci_arena **arena, yajl_val obj, const char *file, const char *path,
 		      struct oci_process *out, struct oci_error *err);
+/* The same object written: process_json.c. */
+struct buf;
+void oci_process_json(struct buf *b, const struct oci_process *p);
+const char *oci_rlimit_name(int number);
 /* linux.resources, also of `update --resources`. Path "" and file name the source in errors. */
 int oci_resources_parse(struct oci_arena **arena, yajl_val obj, const char *file, const char *path,
 			struct oci_resources *out, struct oci_error *err);

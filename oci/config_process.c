@@ -32,6 +32,14 @@ static const struct {
 	{"RLIMIT_STACK", RLIMIT_STACK},
 };
 
+const char *oci_rlimit_name(int number)
+{
+	for (size_t i = 0; i < sizeof(rlimit_names) / sizeof(rlimit_names[0]); i++)
+		if (rlimit_names[i].number == number)
+			return rlimit_names[i].name;
+	return "";
+}
+
 struct where {
 	struct oci_arena **arena;
 	const char *file, *path;
@@ -161,6 +169,24 @@ static int parse_rlimits(const struct where *w, yajl_val obj, struct oci_process
 	return r;
 }
 
+/* Of two settings of a variable the last one counts. */
+static void drop_duplicates(char **env)
+{
+	size_t out = 0;
+
+	for (size_t i = 0; env && env[i]; i++) {
+		size_t name = strcspn(env[i], "=") + 1;
+		bool again = false;
+
+		for (size_t j = i + 1; env[j] && !again; j++)
+			again = !strncmp(env[j], env[i], name);
+		if (!again)
+			env[out++] = env[i];
+	}
+	if (env)
+		env[out] = NULL;
+}
+
 static int parse_argv(const struct where *w, yajl_val obj, struct oci_process *p)
 {
 	static char *const no_env[] = {NULL};
@@ -190,6 +216,7 @@ static int parse_argv(const struct where *w, yajl_val obj, struct oci_process *p
 					w->file, at(w, "env", path, sizeof(path)), i);
 	p->args = args;
 	p->env = env ? env : no_env;
+	drop_duplicates(env);
 	return 0;
 }
 

@@ -42,7 +42,7 @@ int control_listen(int state_dir, struct oci_error *err)
 	return steal_fd(&fd);
 }
 
-static int connect_to(int state_dir, struct oci_error *err)
+int control_connect(int state_dir, struct oci_error *err)
 {
 	cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	struct timeval limit = {.tv_sec = 10};
@@ -59,25 +59,39 @@ static int connect_to(int state_dir, struct oci_error *err)
 	return steal_fd(&fd);
 }
 
-int control_call(int state_dir, enum control_op op, int arg, unsigned flags,
-		 struct control_reply *reply, struct oci_error *err)
+union rights {
+	struct cmsghdr align;
+	char room[CMSG_SPACE(CONTROL_MAX_FDS * sizeof(int))];
+};
+
+int control_send(int conn, const struct control_request *req, const int *fds, int nfds)
 {
-	struct control_request req = {CONTROL_MAGIC, op, arg, flags};
-	cleanup_free struct control_reply *own = NULL;
+	struct iovec iov = {(void *)req, sizeof(*req)};
+	union rights rights = {0};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct cmsghdr *h;
+
+	if (nfds < 0 || nfds > CONTROL_MAX_FDS)
+		return -EINVAL;
+	if (nfds) {
+		msg.msg_control = &rights;
+		msg.msg_controllen = CMSG_SPACE((size_t)nfds * sizeof(int));
+		h = CMSG_FIRSTHDR(&msg);
+		h->cmsg_level = SOL_SOCKET;
+		h->cmsg_type = SCM_RIGHTS;
+		h->cmsg_len = CMSG_LEN((size_t)nfds * sizeof(int));
+		memcpy(CMSG_DATA(h), fds, (size_t)nfds * sizeof(int));
+	}
+	return sendmsg(conn, &msg, MSG_NOSIGNAL) == sizeof(*req) ? 0 : -errno;
+}
+
+int control_reply(int conn, struct control_reply *reply, struct oci_error *err)
+{
 	const ssize_t header = offsetof(struct control_reply, payload);
-	cleanup_fd int fd = connect_to(state_dir, err);
 	ssize_t n;
 
-	if (fd < 0)
-		return fd;
-	if (!reply)
-		reply = own = malloc(sizeof(*own));
-	if (!reply)
-		return oci_fail_errno(err, ENOMEM, "control request");
-	if (send(fd, &req, sizeof(req), MSG_NOSIGNAL) != sizeof(req))
-		return oci_fail_errno(err, errno, "cannot ask the container's sandbox");
 	do
-		n = recv(fd, reply, sizeof(*reply), 0);
+		n = recv(conn, reply, sizeof(*reply), 0);
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno == EAGAIN)
 		return oci_fail(err, ETIMEDOUT, "the container's sandbox does not answer");
@@ -87,18 +101,61 @@ int control_call(int state_dir, enum control_op op, int arg, unsigned flags,
 		return oci_fail(err, n ? EPROTO : ECONNRESET,
 				n ? "the container's sandbox is of another version of nacre"
 				  : "the container's sandbox ended");
+	if (reply->result < 0 && reply->len)
+		return oci_fail(err, -reply->result, "%.*s", (int)reply->len, reply->payload);
 	if (reply->result < 0)
 		return oci_fail_errno(err, -reply->result, "the container's sandbox refused");
 	return reply->result;
 }
 
-int control_accept(int listener, uid_t owner, struct control_request *req)
+int control_call(int state_dir, enum control_op op, int arg, unsigned flags,
+		 struct control_reply *reply, struct oci_error *err)
+{
+	struct control_request req = {CONTROL_MAGIC, op, arg, flags};
+	cleanup_free struct control_reply *own = NULL;
+	cleanup_fd int fd = control_connect(state_dir, err);
+
+	if (fd < 0)
+		return fd;
+	if (!reply)
+		reply = own = malloc(sizeof(*own));
+	if (!reply)
+		return oci_fail_errno(err, ENOMEM, "control request");
+	if (control_send(fd, &req, NULL, 0))
+		return oci_fail_errno(err, errno, "cannot ask the container's sandbox");
+	return control_reply(fd, reply, err);
+}
+
+static int receive(int fd, struct control_request *req, int *fds, int *nfds)
+{
+	struct iovec iov = {req, sizeof(*req)};
+	union rights rights = {0};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = &rights,
+			     .msg_controllen = sizeof(rights.room)};
+	ssize_t n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
+	struct cmsghdr *h = n >= 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+
+	*nfds = 0;
+	if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS) {
+		*nfds = (int)((h->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		memcpy(fds, CMSG_DATA(h), (size_t)*nfds * sizeof(int));
+	}
+	if (n == sizeof(*req) && req->magic == CONTROL_MAGIC && !(msg.msg_flags & MSG_CTRUNC))
+		return 0;
+	while (*nfds)
+		close(fds[--*nfds]);
+	return -EPROTO;
+}
+
+int control_accept(int listener, uid_t owner, struct control_request *req, int *fds, int *nfds)
 {
 	cleanup_fd int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	struct timeval limit = {.tv_sec = 2};
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
-	ssize_t n;
+	int r;
 
 	if (fd < 0)
 		return -errno;
@@ -109,15 +166,12 @@ int control_accept(int listener, uid_t owner, struct control_request *req)
 	/* One client must not hold up the others, nor the container's end. */
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	n = recv(fd, req, sizeof(*req), 0);
-	if (n != sizeof(*req) || req->magic != CONTROL_MAGIC)
-		return -EPROTO;
-	return steal_fd(&fd);
+	r = receive(fd, req, fds, nfds);
+	return r ? r : steal_fd(&fd);
 }
 
 void control_answer(int conn, struct control_reply *reply)
 {
 	reply->magic = CONTROL_MAGIC;
 	send(conn, reply, offsetof(struct control_reply, payload) + reply->len, MSG_NOSIGNAL);
-	close(conn);
 }

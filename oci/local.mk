@@ -17,6 +17,7 @@ libnacre_a_SOURCES += \
 	oci/cmd_create.c \
 	oci/cmd_delete.c \
 	oci/cmd_events.c \
+	oci/cmd_exec.c \
 	oci/cmd_features.c \
 	oci/cmd_kill.c \
 	oci/cmd_list.c \
@@ -43,6 +44,10 @@ libnacre_a_SOURCES += \
 	oci/create.h \
 	oci/error.c \
 	oci/error.h \
+	oci/exec.c \
+	oci/exec.h \
+	oci/foreground.c \
+	oci/foreground.h \
 	oci/hooks.c \
 	oci/hooks.h \
 	oci/json.c \
@@ -51,11 +56,14 @@ libnacre_a_SOURCES += \
 	oci/log.h \
 	oci/mountopt.c \
 	oci/mountopt.h \
+	oci/process_json.c \
 	oci/rootfs.c \
 	oci/rootfs.h \
 	oci/rootfs_host.c \
 	oci/sandbox.c \
 	oci/sandbox.h \
+	oci/sandbox_exec.c \
+	oci/sandbox_exec.h \
 	oci/sandbox_loop.c \
 	oci/signals.c \
 	oci/signals.h \

@@ -16,6 +16,7 @@
 #include "oci/cleanup.h"
 #include "oci/log.h"
 #include "oci/mountopt.h"
+#include "oci/text.h"
 
 int rootfs_open(int rootfd, const char *path, int flags)
 {
@@ -287,4 +288,30 @@ int rootfs_enter(struct rootfs *r, bool no_pivot, struct oci_error *err)
 	if (chdir("/"))
 		return oci_fail_errno(err, errno, "chdir /");
 	return 0;
+}
+
+/* Lines of a passwd file looked at: it is the container's, and need not end. */
+#define PASSWD_LINES 10000
+
+void rootfs_home(int rootfd, uid_t uid, char *out, size_t len)
+{
+	char line[1024], id[16], home[400];
+	int fd = rootfd < 0 ? -1 : rootfs_open(rootfd, "/etc/passwd", O_RDONLY | O_NONBLOCK);
+	cleanup_file FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
+
+	snprintf(out, len, "HOME=/");
+	/* name:password:uid:gid:comment:home:shell (passwd(5)) */
+	for (int n = 0; f && n < PASSWD_LINES && fgets(line, sizeof(line), f); n++) {
+		const char *at = line;
+
+		if (!text_field(&at, home, sizeof(home)) || !text_field(&at, home, sizeof(home)) ||
+		    !text_field(&at, id, sizeof(id)) || !text_field(&at, home, sizeof(home)) ||
+		    !text_field(&at, home, sizeof(home)) || !text_field(&at, home, sizeof(home)))
+			continue;
+		if (!id[0] || strtoul(id, NULL, 10) != uid)
+			continue;
+		if (home[0])
+			snprintf(out, len, "HOME=%s", home);
+		return;
+	}
 }

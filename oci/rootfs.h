@@ -32,6 +32,8 @@ int rootfs_enter(struct rootfs *r, bool no_pivot, struct oci_error *err);
  */
 int rootfs_make_target(int rootfd, const char *path, bool file);
 int rootfs_open(int rootfd, const char *path, int flags);
+/* "HOME=" and the home directory the container's passwd has for the user; "/" when it says nothing. */
+void rootfs_home(int rootfd, uid_t uid, char *out, size_t len);
 
 /* rootfs_host.c: the mounts that are the host's. */
 int rootfs_mount_host(struct rootfs *r, const struct oci_mount *m, const char *target,

@@ -26,7 +26,6 @@
 #include "oci/log.h"
 #include "oci/rootfs.h"
 #include "oci/state.h"
-#include "oci/text.h"
 #include "oci/walls.h"
 #include "runtime/kernel.h"
 
@@ -161,7 +160,7 @@ static int set_names(struct sandbox *s, struct oci_error *err)
 /* Everything not named here stays with the creator: its pipes must close when it ends. */
 static void close_others(struct sandbox *s)
 {
-	int keep[] = {s->bundle_fd, s->sync,	s->listener, s->log_fd,
+	int keep[] = {s->bundle_fd, s->sync,  s->listener, s->log_fd,
 		      s->stats_fd,  s->slave, log_fd()};
 	const int n = (int)(sizeof(keep) / sizeof(keep[0]));
 	int low = 3 + s->preserve_fds;
@@ -193,33 +192,6 @@ static int open_proc(void)
 	return fd >= 0 ? fd : open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* HOME of the container's passwd for the user; "/" when it says nothing. */
-static void add_home(struct sandbox *s, int rootfd)
-{
-	struct oci_process *p = &s->cfg->process;
-	static char pair[512];
-	char line[1024], id[16], home[400], found[400] = "/";
-	int fd = rootfs_open(rootfd, "/etc/passwd", O_RDONLY | O_NONBLOCK);
-	cleanup_file FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
-
-	/* name:password:uid:gid:comment:home:shell (passwd(5)) */
-	while (f && fgets(line, sizeof(line), f)) {
-		const char *at = line;
-
-		if (!text_field(&at, home, sizeof(home)) || !text_field(&at, home, sizeof(home)) ||
-		    !text_field(&at, id, sizeof(id)) || !text_field(&at, home, sizeof(home)) ||
-		    !text_field(&at, home, sizeof(home)) || !text_field(&at, home, sizeof(home)))
-			continue;
-		if (id[0] && strtoul(id, NULL, 10) == p->uid) {
-			if (home[0])
-				memcpy(found, home, sizeof(found));
-			break;
-		}
-	}
-	snprintf(pair, sizeof(pair), "HOME=%s", found);
-	oci_env_default(&s->cfg->arena, &p->env, pair);
-}
-
 /* Our own 0, 1, 2 become /dev/null, so that the guest's closing its last copy closes the pipe. */
 static int take_stdio(struct sandbox *s, int stdio[3], struct oci_error *err)
 {
@@ -244,10 +216,9 @@ static int take_stdio(struct sandbox *s, int stdio[3], struct oci_error *err)
 	return 0;
 }
 
-static void fill_process(struct sandbox *s, struct kernel_process_spec *k)
+void sandbox_fill_process(const struct sandbox *s, const struct oci_process *p,
+			  struct kernel_process_spec *k)
 {
-	const struct oci_process *p = &s->cfg->process;
-
 	k->argv = p->args;
 	k->envp = p->env;
 	k->cwd = p->cwd;
@@ -262,14 +233,17 @@ static void fill_process(struct sandbox *s, struct kernel_process_spec *k)
 	k->cap_bounding = p->cap_bounding;
 	k->cap_ambient = p->cap_ambient;
 	k->no_new_privs = p->no_new_privs;
-	k->extra_fds = s->preserve_fds;
-	k->terminal = s->slave >= 0;
+	for (int i = 0; i < OCI_NRLIMITS; i++)
+		k->rlimits[i] = p->rlimit_set[i] ? p->rlimits[i] : s->limits[i];
+}
+
+static void note_limits(struct sandbox *s)
+{
 	for (int i = 0; i < OCI_NRLIMITS; i++) {
 		struct rlimit lim = {RLIM_INFINITY, RLIM_INFINITY};
 
 		getrlimit((__rlimit_resource_t)i, &lim);
-		k->rlimits[i] = p->rlimit_set[i] ? p->rlimits[i]
-						 : (struct rlimit64){lim.rlim_cur, lim.rlim_max};
+		s->limits[i] = (struct rlimit64){lim.rlim_cur, lim.rlim_max};
 	}
 }
 
@@ -300,7 +274,10 @@ static int make_kernel(struct sandbox *s, struct rootfs *root, struct kernel **k
 	int r;
 
 	uname(&un);
-	fill_process(s, &cfg.init);
+	note_limits(s);
+	sandbox_fill_process(s, &s->cfg->process, &cfg.init);
+	cfg.init.extra_fds = s->preserve_fds;
+	cfg.init.terminal = s->slave >= 0;
 	own_limits();
 	cfg.hostname = un.nodename;
 	cfg.domainname = un.domainname;
@@ -325,17 +302,20 @@ static int make_kernel(struct sandbox *s, struct rootfs *root, struct kernel **k
 	return r ? oci_fail(err, -r, "cannot start the application kernel: %s", why) : 0;
 }
 
+int sandbox_load_error(int r, const char *why, const char *program, struct oci_error *err)
+{
+	if (strstr(why, "exec:"))
+		return oci_fail(err, -r, "unable to start container process: %s", why);
+	return oci_fail(err, -r, "unable to start container process: exec: \"%s\": %s", program,
+			why);
+}
+
 static int load_init(struct sandbox *s, struct kernel *k, struct oci_error *err)
 {
 	char why[768] = "";
 	int r = kernel_load_init(k, why, sizeof(why));
 
-	if (!r)
-		return 0;
-	if (strstr(why, "exec:"))
-		return oci_fail(err, -r, "unable to start container process: %s", why);
-	return oci_fail(err, -r, "unable to start container process: exec: \"%s\": %s",
-			s->cfg->process.args[0], why);
+	return r ? sandbox_load_error(r, why, s->cfg->process.args[0], err) : 0;
 }
 
 static int environment(struct sandbox *s, struct rootfs *root, struct oci_error *err)
@@ -366,6 +346,7 @@ static int prepare(struct sandbox *s, struct kernel **k, struct oci_error *err)
 {
 	const struct oci_process *p = &s->cfg->process;
 	struct rootfs root = {.fd = -1, .path = s->rootfs};
+	static char home[512];
 	int r = sync_expect(s->sync, SYNC_GO, err);
 
 	if (r)
@@ -377,7 +358,8 @@ static int prepare(struct sandbox *s, struct kernel **k, struct oci_error *err)
 		return oci_fail_errno(err, errno, "cannot take the container's terminal");
 	if ((r = environment(s, &root, err)))
 		return r;
-	add_home(s, root.fd);
+	rootfs_home(root.fd, p->uid, home, sizeof(home));
+	oci_env_default(&s->cfg->arena, &s->cfg->process.env, home);
 	/* The backend's files are the host's: the kernel is made before the root changes. */
 	if ((r = make_kernel(s, &root, k, err)) || (r = rootfs_enter(&root, s->no_pivot, err)) ||
 	    (r = load_init(s, *k, err)))

@@ -38,11 +38,19 @@ struct sandbox {
 	int stats_fd; /* where the counters go at the end, or -1 */
 	int slave; /* the container's terminal, or -1 */
 	uid_t owner;
+	struct rlimit64 limits[OCI_NRLIMITS]; /* the creator's, for what no process sets */
 	/* Joined by the creator already, so that a new user namespace does not own them. */
 	bool joined[OCI_NS_COUNT];
 };
 
 void sandbox_main(struct sandbox *s) __attribute__((noreturn));
+
+/* The application kernel's form of a process; descriptors are left to the caller. */
+struct kernel_process_spec;
+void sandbox_fill_process(const struct sandbox *s, const struct oci_process *p,
+			  struct kernel_process_spec *k);
+/* The sentence for a program that could not be started. */
+int sandbox_load_error(int r, const char *why, const char *program, struct oci_error *err);
 
 /* sandbox_loop.c: serve until the container ended; ends the process with its status. */
 struct kernel;

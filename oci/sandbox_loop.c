@@ -17,6 +17,7 @@
 #include "oci/control.h"
 #include "oci/log.h"
 #include "oci/sandbox.h"
+#include "oci/sandbox_exec.h"
 #include "oci/signals.h"
 #include "oci/state.h"
 #include "runtime/kernel.h"
@@ -28,6 +29,7 @@ struct loop {
 	int status;
 	bool started;
 	pthread_t runner;
+	struct exec_list execs;
 	struct control_reply reply; /* one request at a time */
 };
 
@@ -60,26 +62,6 @@ void sandbox_block_signals(void)
 	sigprocmask(SIG_SETMASK, &set, NULL);
 }
 
-/* End as the container did: callers read the wait status. */
-static void finish(int status) __attribute__((noreturn));
-static void finish(int status)
-{
-	if (WIFSIGNALED(status)) {
-		sigset_t none;
-		int sig = WTERMSIG(status);
-
-		sigemptyset(&none);
-		if (sig > 0 && sig < NSIG) {
-			oci_signal_set(sig, SIG_DFL);
-			kill(getpid(), sig);
-			sigprocmask(SIG_SETMASK, &none, NULL);
-		}
-		/* The first process of a pid namespace cannot kill itself. */
-		_exit(128 + sig);
-	}
-	_exit(WEXITSTATUS(status));
-}
-
 static void *run(void *arg)
 {
 	struct loop *l = arg;
@@ -87,7 +69,7 @@ static void *run(void *arg)
 
 	l->status = kernel_run(l->k);
 	if (write(l->ended, &one, sizeof(one)) < 0)
-		finish(l->status);
+		oci_end_as(l->status);
 	return NULL;
 }
 
@@ -120,7 +102,7 @@ static int deliver(struct loop *l, int sig, bool all)
 		return 0;
 	if (!l->started) {
 		if (ends_by_default(sig))
-			finish(sig & 0x7f);
+			oci_end_as(sig & 0x7f);
 		return 0;
 	}
 	return kernel_signal(l->k, all ? -1 : 0, sig);
@@ -138,7 +120,7 @@ static void on_signal(struct loop *l, int sfd)
 	 * A terminal's interrupt goes to its foreground group, which the application kernel keeps; a
 	 * window change too.
 	 */
-	if (info.ssi_code == SI_KERNEL && l->started && kernel_terminal_signal(l->k, sig) == 0)
+	if (info.ssi_code == SI_KERNEL && l->started && kernel_terminal_signal(l->k, 0, sig) == 0)
 		return;
 	deliver(l, sig, false);
 }
@@ -154,13 +136,20 @@ static void list_pids(struct loop *l)
 static void on_control(struct loop *l)
 {
 	struct control_request req;
-	int conn = control_accept(l->s->listener, l->s->owner, &req);
+	int fds[CONTROL_MAX_FDS], nfds = 0;
+	int conn = control_accept(l->s->listener, l->s->owner, &req, fds, &nfds);
 	size_t n;
 
 	if (conn < 0)
 		return;
 	l->reply.len = 0;
 	l->reply.result = 0;
+	if (req.op == CONTROL_EXEC) {
+		sandbox_exec_start(&l->execs, conn, &req, fds, nfds, &l->reply);
+		return;
+	}
+	while (nfds)
+		close(fds[--nfds]);
 	switch (req.op) {
 	case CONTROL_START:
 		l->reply.result = start(l);
@@ -183,6 +172,7 @@ static void on_control(struct loop *l)
 		l->reply.result = -EOPNOTSUPP;
 	}
 	control_answer(conn, &l->reply);
+	close(conn);
 }
 
 /* The counters of the whole run, as `events --stats` shows them. */
@@ -197,33 +187,53 @@ static void write_stats(struct loop *l)
 		log_warning("the counters could not be written");
 }
 
+/* Wait once and do what there is to do. False when the container has ended. */
+static bool serve(struct loop *l, int sfd, struct pollfd *p)
+{
+	p[0] = (struct pollfd){l->ended, POLLIN, 0};
+	p[1] = (struct pollfd){sfd, POLLIN, 0};
+	p[2] = (struct pollfd){l->s->listener, POLLIN, 0};
+	sandbox_exec_poll(&l->execs, p + 3);
+	if (poll(p, 4 + l->execs.n, -1) < 0) {
+		if (errno != EINTR)
+			_exit(1);
+		return true;
+	}
+	if (p[0].revents)
+		return false;
+	sandbox_exec_work(&l->execs, p + 3);
+	if (p[1].revents)
+		on_signal(l, sfd);
+	if (p[2].revents)
+		on_control(l);
+	return true;
+}
+
 void sandbox_loop(struct sandbox *s, struct kernel *k)
 {
 	struct loop *l = calloc(1, sizeof(*l));
+	struct pollfd *p = NULL;
+	size_t room = 0;
 	sigset_t set;
 	int sfd;
 
 	forwarded(&set);
 	sfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (!l || sfd < 0)
+	if (!l || sfd < 0 || sandbox_exec_init(&l->execs, s, k))
 		_exit(1);
 	l->s = s;
 	l->k = k;
 	l->ended = eventfd(0, EFD_CLOEXEC);
-	for (;;) {
-		struct pollfd p[] = {{l->ended, POLLIN, 0},
-				     {sfd, POLLIN, 0},
-				     {s->listener, POLLIN, 0}};
-
-		if (poll(p, 3, -1) < 0 && errno != EINTR)
-			_exit(1);
-		if (p[0].revents)
-			break;
-		if (p[1].revents)
-			on_signal(l, sfd);
-		if (p[2].revents)
-			on_control(l);
-	}
+	do {
+		if (room < 4 + l->execs.n) {
+			room = 16 + 2 * l->execs.n;
+			free(p);
+			p = calloc(room, sizeof(*p));
+			if (!p)
+				_exit(1);
+		}
+	} while (serve(l, sfd, p));
+	sandbox_exec_finish(&l->execs);
 	write_stats(l);
-	finish(l->status);
+	oci_end_as(l->status);
 }

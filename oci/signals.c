@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* The kernel's numbers: the C library keeps the first real-time signals for itself. */
 #define RTMIN 34
@@ -59,4 +61,22 @@ void oci_signal_set(int sig, void (*handler)(int))
 	struct sigaction sa = {.sa_handler = handler};
 
 	sigaction(sig, &sa, NULL);
+}
+
+void oci_end_as(int status)
+{
+	if (WIFSIGNALED(status)) {
+		sigset_t none;
+		int sig = WTERMSIG(status);
+
+		sigemptyset(&none);
+		if (sig > 0 && sig < NSIG) {
+			oci_signal_set(sig, SIG_DFL);
+			kill(getpid(), sig);
+			sigprocmask(SIG_SETMASK, &none, NULL);
+		}
+		/* The first process of a pid namespace cannot kill itself. */
+		_exit(128 + sig);
+	}
+	_exit(WEXITSTATUS(status));
 }

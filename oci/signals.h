@@ -7,5 +7,7 @@
 int oci_signal_number(const char *name);
 /* Set a disposition: SIG_DFL or SIG_IGN. */
 void oci_signal_set(int sig, void (*handler)(int));
+/* End this process with a wait(2) status: exit, or die by the signal. */
+void oci_end_as(int status) __attribute__((noreturn));
 
 #endif

@@ -57,6 +57,7 @@ int oci_state_dir_create(const char *root, const char *id, struct oci_error *err
 int oci_state_dir_open(const char *root, const char *id, struct oci_error *err);
 /* Take the exclusive lock, waiting a bounded time. */
 int oci_state_lock(int dir, struct oci_error *err);
+void oci_state_unlock(int dir);
 /* Remove the directory and everything in it; what is missing is no error. */
 int oci_state_dir_remove(const char *root, const char *id, struct oci_error *err);
 

@@ -124,6 +124,11 @@ int oci_state_lock(int dir, struct oci_error *err)
 	}
 }
 
+void oci_state_unlock(int dir)
+{
+	flock(dir, LOCK_UN);
+}
+
 int oci_state_dir_remove(const char *root, const char *id, struct oci_error *err)
 {
 	cleanup_fd int rootfd = open_root(root), dirfd = -1;

@@ -255,9 +255,9 @@ static void kernel_end_unstarted(struct kernel *k)
 	kernel_wait_all_gone(k);
 }
 
-int kernel_terminal_signal(struct kernel *k, int sig)
+int kernel_terminal_signal(struct kernel *k, pid_t pid, int sig)
 {
-	return tty_signal_foreground(k, sig);
+	return tty_signal_from_host(k, pid, sig);
 }
 
 void kernel_destroy(struct kernel *k)

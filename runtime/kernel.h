@@ -41,7 +41,8 @@ struct kernel_process_spec {
 	bool no_new_privs;
 	struct rlimit64 rlimits[16]; /* indexed by RLIMIT_*, always all filled in */
 	int stdio[3];		     /* host descriptors; -1: closed. Owned by the kernel afterwards */
-	int extra_fds;		     /* --preserve-fds: host descriptors 3 .. 3+n-1 */
+	int extra_fds;		     /* --preserve-fds: how many become descriptors 3 .. 3+n-1 */
+	int *extra;		     /* their host descriptors; NULL: the same numbers. Not copied */
 	bool terminal;		     /* stdio is the container's controlling terminal */
 };
 
@@ -74,10 +75,11 @@ int kernel_run(struct kernel *k);
 /* From any thread of the sandbox: deliver a signal from outside. pid 0: init; -1: every process. */
 int kernel_signal(struct kernel *k, pid_t pid, int sig);
 /*
- * A signal the host's terminal raised (^C, a new window size): to the foreground group of the
- * container's terminal. -ENOTTY or -ESRCH when there is none.
+ * A signal a host terminal raised (^C, a new window size): to the foreground group of the container's
+ * terminal or, with the pid of a process from kernel_exec(), of that process's terminal. SIGHUP also
+ * hangs its session up. -ENOTTY or -ESRCH when there is none.
  */
-int kernel_terminal_signal(struct kernel *k, int sig);
+int kernel_terminal_signal(struct kernel *k, pid_t pid, int sig);
 /*
  * Start a further process (exec). Its wait status goes to done(status, arg) when it ended.
  * Returns its guest pid or -errno with a sentence.

@@ -82,7 +82,7 @@ void process_spec_close(struct kernel_process_spec *s)
 		s->stdio[i] = -1;
 	}
 	for (int i = 0; i < s->extra_fds; i++)
-		close(3 + i);
+		close(s->extra ? s->extra[i] : 3 + i);
 	s->extra_fds = 0;
 }
 
@@ -243,9 +243,9 @@ static int spec_install_fds(struct task *t, struct kernel_process_spec *s)
 		if (s->stdio[i] >= 0)
 			ret = spec_install_fd(t, &s->stdio[i], i);
 	for (; s->extra_fds > 0 && !ret; s->extra_fds--) {
-		int fd = 2 + s->extra_fds;
+		int at = 2 + s->extra_fds, fd = s->extra ? s->extra[s->extra_fds - 1] : at;
 
-		ret = spec_install_fd(t, &fd, fd);
+		ret = spec_install_fd(t, &fd, at);
 	}
 	return ret;
 }

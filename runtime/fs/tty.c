@@ -207,16 +207,31 @@ void tty_leader_exit(struct process *p)
 		tty_put(y);
 }
 
-int tty_signal_foreground(struct kernel *k, int sig)
+static struct tty *tty_of_session(struct kernel *k, pid_t pid)
 {
-	struct tty *y = tty_console();
-	int ret = -ENOTTY;
+	struct process *p;
+	struct tty *y = NULL;
+
+	pthread_mutex_lock(&k->tasks_lock);
+	p = process_find_locked(k, pid);
+	if (p && p->session && p->session->tty)
+		y = tty_get(p->session->tty);
+	pthread_mutex_unlock(&k->tasks_lock);
+	return y;
+}
+
+int tty_signal_from_host(struct kernel *k, pid_t pid, int sig)
+{
+	struct tty *y = pid ? tty_of_session(k, pid) : tty_console();
+	int ret;
 
 	if (!y)
-		return ret;
+		return -ENOTTY;
 	pthread_mutex_lock(&k->tasks_lock);
 	ret = y->fg ? signal_send_pgrp_locked(k, y->fg, sig, NULL) : -ESRCH;
 	pthread_mutex_unlock(&k->tasks_lock);
+	if (sig == SIGHUP)
+		tty_hangup_session(y);
 	tty_put(y);
 	return ret;
 }

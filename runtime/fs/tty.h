@@ -23,8 +23,11 @@ int tty_set_controlling(struct file *f, struct process *p);
  * tasks_lock.
  */
 void tty_leader_exit(struct process *p);
-/* ^C, ^\ and ^Z on the container's host terminal reach the sandbox as its own signals: pass on. */
-int tty_signal_foreground(struct kernel *k, int sig);
+/*
+ * ^C, ^\, ^Z, a hang-up and a new size of a host terminal reach the sandbox as signals: pass on to the
+ * foreground group of the terminal of pid's session; pid 0: of the console.
+ */
+int tty_signal_from_host(struct kernel *k, pid_t pid, int sig);
 /* Device number, foreground group (or -1) for /proc/PID/stat. tasks_lock held. */
 uint32_t tty_nr_locked(const struct process *p, pid_t *fg);
 /* /dev/tty, /dev/console, /dev/pts/N by device number. */

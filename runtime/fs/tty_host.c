@@ -23,8 +23,12 @@ struct tty *tty_console(void)
 	struct tty *y = NULL;
 
 	pthread_mutex_lock(&host_lock);
-	if (!list_empty(&host_ttys))
-		y = tty_get(list_entry(host_ttys.next, struct tty, host_link));
+	list_for_each(l, &host_ttys) {
+		struct tty *x = list_entry(l, struct tty, host_link);
+
+		if (x->console)
+			y = tty_get(x);
+	}
 	pthread_mutex_unlock(&host_lock);
 	return y;
 }
@@ -48,6 +52,8 @@ static struct tty *host_tty_of(struct kernel *k, uint64_t host_rdev)
 			y->host_rdev = host_rdev;
 			y->rdev = makedev(5, 1);
 			y->host_fd = -1;
+			/* Those the first process is given come before it is in the table. */
+			y->console = !k->init && list_empty(&host_ttys);
 			list_add_tail(&host_ttys, &y->host_link);
 		}
 	}
@@ -195,7 +201,7 @@ static void host_tty_unused(struct tty *y)
 	bool drop = false;
 
 	pthread_mutex_lock(&host_lock);
-	if (--y->slaves == 0 && host_ttys.next != &y->host_link && !list_empty(&y->host_link)) {
+	if (--y->slaves == 0 && !y->console && !list_empty(&y->host_link)) {
 		list_del(&y->host_link);
 		drop = true;
 		if (y->host_fd >= 0)

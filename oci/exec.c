@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "oci/exec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "oci/buf.h"
+#include "oci/caps.h"
+#include "oci/cgroup.h"
+#include "oci/cleanup.h"
+#include "oci/control.h"
+#include "oci/log.h"
+#include "oci/sandbox.h"
+#include "oci/signals.h"
+
+#define OCI_COMM_EXEC "nacre:exec"
+
+struct stand_in {
+	const struct exec_request *req;
+	int process; /* file with the process as JSON */
+	int pidfd;   /* the sandbox */
+	int sync;    /* to the command */
+	int conn;
+	int signals;
+};
+
+/* All that a signal can be passed on for. */
+static void take_signals(struct stand_in *s)
+{
+	static const int own[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
+				  SIGTRAP, SIGABRT, SIGSYS, SIGPIPE};
+	sigset_t set;
+
+	for (int sig = 1; sig < 32; sig++)
+		if (sig != SIGKILL && sig != SIGSTOP)
+			oci_signal_set(sig, SIG_DFL);
+	oci_signal_set(SIGPIPE, SIG_IGN);
+	sigfillset(&set);
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		sigdelset(&set, own[i]);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* Where a user namespace has to be entered first, its owner may then enter the others. */
+static int enter(const struct stand_in *s, struct oci_error *err)
+{
+	int flags = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+
+	/* Without the right to (a user namespace of its own) the process is only shown elsewhere. */
+	if (!setns(s->pidfd, flags) || errno == EPERM)
+		return 0;
+	return oci_fail_errno(err, errno, "cannot enter the container's namespaces");
+}
+
+static int ask(struct stand_in *s, struct oci_error *err)
+{
+	struct control_request ctl = {CONTROL_MAGIC, CONTROL_EXEC, s->req->preserve_fds, 0};
+	cleanup_free struct control_reply *reply = malloc(sizeof(*reply));
+	struct timeval forever = {0};
+	int fds[CONTROL_MAX_FDS], n = 0, r;
+
+	if (!reply)
+		return oci_fail_errno(err, ENOMEM, "exec");
+	fds[n++] = s->process;
+	for (int i = 0; i < 3; i++) {
+		int fd = s->req->slave >= 0 ? s->req->slave : i;
+
+		if (fcntl(fd, F_GETFD) < 0)
+			continue;
+		ctl.flags |= CONTROL_STDIN << i;
+		fds[n++] = fd;
+	}
+	for (int i = 0; i < s->req->preserve_fds; i++)
+		fds[n++] = 3 + i;
+	r = control_send(s->conn, &ctl, fds, n);
+	if (r)
+		return oci_fail_errno(err, -r, "cannot ask the container's sandbox");
+	r = control_reply(s->conn, reply, err);
+	setsockopt(s->conn, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof(forever));
+	return r < 0 ? r : 0;
+}
+
+static int set_up(struct stand_in *s, struct oci_error *err)
+{
+	int r;
+
+	prctl(PR_SET_NAME, OCI_COMM_EXEC);
+	take_signals(s);
+	if (s->signals < 0)
+		return oci_fail_errno(err, errno, "signalfd");
+	if (setsid() < 0)
+		return oci_fail_errno(err, errno, "setsid");
+	if (s->req->slave >= 0 && ioctl(s->req->slave, TIOCSCTTY, 0))
+		return oci_fail_errno(err, errno, "cannot take the process's terminal");
+	s->conn = control_connect(s->req->box->dir, err);
+	if (s->conn < 0)
+		return s->conn;
+	if ((r = oci_cgroup_attach(&s->req->box->state, 0, err)) || (r = enter(s, err)))
+		return r;
+	return ask(s, err);
+}
+
+/* The process's descriptors are its own from now on: nobody waits for ours to close. */
+static int let_go(struct stand_in *s)
+{
+	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int keep[] = {s->conn, s->signals}, low = 3;
+
+	for (int i = 0; i < 3; i++)
+		if (null < 0 || dup2(null, i) < 0)
+			close(i);
+	log_set_fd(-1);
+	if (keep[0] > keep[1]) {
+		keep[0] = s->signals;
+		keep[1] = s->conn;
+	}
+	for (int i = 0; i < 2; i++) {
+		if (keep[i] > low)
+			close_range((unsigned)low, (unsigned)keep[i] - 1, 0);
+		low = keep[i] + 1;
+	}
+	null = -1; /* closed with the others */
+	close_range((unsigned)low, ~0u, 0);
+	return 0;
+}
+
+static void pass_on(struct stand_in *s)
+{
+	struct signalfd_siginfo info;
+
+	while (read(s->signals, &info, sizeof(info)) == sizeof(info)) {
+		struct control_signal m = {.sig = (int32_t)info.ssi_signo,
+					   .terminal = info.ssi_code == SI_KERNEL};
+
+		if (info.ssi_signo != SIGCHLD || info.ssi_code == SI_USER)
+			send(s->conn, &m, sizeof(m), MSG_NOSIGNAL);
+	}
+}
+
+/* Until the process ended; its wait status. */
+static int stand(struct stand_in *s)
+{
+	struct control_exit m;
+
+	for (;;) {
+		struct pollfd p[2] = {{s->conn, POLLIN, 0}, {s->signals, POLLIN, 0}};
+		ssize_t n;
+
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			return SIGKILL;
+		if (p[1].revents)
+			pass_on(s);
+		if (!p[0].revents)
+			continue;
+		n = recv(s->conn, &m, sizeof(m), MSG_DONTWAIT);
+		if (n == sizeof(m))
+			return m.status;
+		/* The container ended, and the process with it. */
+		if (n >= 0 || (errno != EAGAIN && errno != EINTR))
+			return SIGKILL;
+	}
+}
+
+static void child(struct stand_in *s) __attribute__((noreturn));
+static void child(struct stand_in *s)
+{
+	const struct rlimit no_core = {0, 0};
+	struct oci_error err = {0};
+	int status;
+
+	if (set_up(s, &err)) {
+		sync_send(s->sync, SYNC_ERROR, &err);
+		_exit(1);
+	}
+	sync_send(s->sync, SYNC_READY, NULL);
+	let_go(s);
+	oci_caps_drop_all();
+	/* Dying as the process did must not leave a core of ours. */
+	setrlimit(RLIMIT_CORE, &no_core);
+	status = stand(s);
+	oci_end_as(status);
+}
+
+/* The pid namespace is the one that counts for children only: a process cannot move itself. */
+static pid_t fork_inside(struct stand_in *s, struct oci_error *err)
+{
+	pid_t pid;
+
+	if (setns(s->pidfd, CLONE_NEWPID) && errno != EPERM)
+		return oci_fail_errno(err, errno, "cannot enter the container's pid namespace");
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0)
+		return oci_fail_errno(err, errno, "cannot make a process in the container");
+	return pid;
+}
+
+static int write_process(const struct oci_process *p, struct oci_error *err)
+{
+	cleanup_fd int fd = memfd_create("process", MFD_CLOEXEC);
+	cleanup_buf struct buf b = {0};
+
+	oci_process_json(&b, p);
+	if (!buf_ok(&b))
+		return oci_fail_errno(err, ENOMEM, "exec");
+	if (fd < 0 || write(fd, b.s, b.len) != (ssize_t)b.len)
+		return oci_fail_errno(err, errno, "cannot write the process description");
+	return steal_fd(&fd);
+}
+
+pid_t exec_start(const struct exec_request *req, struct oci_error *err)
+{
+	cleanup_fd int process = write_process(req->process, err);
+	cleanup_fd int pidfd = -1, ours = -1, theirs = -1;
+	struct stand_in s = {.req = req, .process = process, .conn = -1, .signals = -1};
+	int pair[2], r;
+	pid_t pid;
+
+	if (process < 0)
+		return process;
+	pidfd = oci_state_pidfd(&req->box->state);
+	if (pidfd < 0)
+		return oci_fail(err, ESRCH, "cannot exec in a stopped container");
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return oci_fail_errno(err, errno, "socketpair");
+	ours = pair[0];
+	s.sync = theirs = pair[1];
+	s.pidfd = pidfd;
+	pid = fork_inside(&s, err);
+	if (pid < 0)
+		return pid;
+	if (!pid)
+		child(&s);
+	close(steal_fd(&theirs));
+	r = sync_expect(ours, SYNC_READY, err);
+	if (!r)
+		return pid;
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return r;
+}
