@@ -9,6 +9,7 @@ AM_LOG_FLAGS = 180
 TAP_LOG_COMPILER = timeout
 AM_TAP_LOG_FLAGS = 1200
 TAP_LOG_DRIVER = AWK='$(AWK)' $(SHELL) $(top_srcdir)/tap-driver.sh
+AM_TAP_LOG_DRIVER_FLAGS = --ignore-exit
 
 # Tests that boot containers; `make check-quick` leaves them out.
 SLOW_TESTS = tests/guest/guest.tap tests/e2e/e2e.tap
