@@ -248,10 +248,11 @@ static void itimer_read_locked(const struct guest_timer *gt, struct guest_itimer
 
 static bool timeval_ns(int64_t sec, int64_t usec, uint64_t *ns)
 {
-	struct timespec ts = {.tv_sec = sec, .tv_nsec = usec * 1000};
+	struct timespec ts = {.tv_sec = sec};
 
 	if (sec < 0 || usec < 0 || usec >= 1000000)
 		return false;
+	ts.tv_nsec = usec * 1000;
 	*ns = timespec_to_ns(&ts);
 	return true;
 }
