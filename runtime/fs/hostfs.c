@@ -164,6 +164,9 @@ int hostfs_mount(struct kernel *k, int dirfd, struct vnode **root)
 		return -ENOMEM;
 	fs->kernel = k;
 	fs->root_fd = openat(dirfd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* A single file, bound somewhere: the descriptor is O_PATH already. */
+	if (fs->root_fd < 0 && errno == ENOTDIR)
+		fs->root_fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
 	if (fs->root_fd < 0) {
 		ret = (int)host_errno();
 		free(fs);
