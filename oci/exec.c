@@ -34,6 +34,7 @@ struct stand_in {
 	int process; /* file with the process as JSON */
 	int pidfd;   /* the sandbox */
 	int sync;    /* to the command */
+	int null;    /* the host's: the container's may not be there */
 	int conn;
 	int signals;
 };
@@ -107,6 +108,9 @@ static int set_up(struct stand_in *s, struct oci_error *err)
 		return oci_fail_errno(err, errno, "setsid");
 	if (s->req->slave >= 0 && ioctl(s->req->slave, TIOCSCTTY, 0))
 		return oci_fail_errno(err, errno, "cannot take the process's terminal");
+	s->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (s->null < 0)
+		return oci_fail_errno(err, errno, "cannot open /dev/null");
 	s->conn = control_connect(s->req->box->dir, err);
 	if (s->conn < 0)
 		return s->conn;
@@ -116,27 +120,19 @@ static int set_up(struct stand_in *s, struct oci_error *err)
 }
 
 /* The process's descriptors are its own from now on: nobody waits for ours to close. */
-static int let_go(struct stand_in *s)
+static void let_go(struct stand_in *s)
 {
-	cleanup_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int keep[] = {s->conn, s->signals}, low = 3;
+	int first = s->conn < s->signals ? s->conn : s->signals;
+	int second = s->conn < s->signals ? s->signals : s->conn;
 
 	for (int i = 0; i < 3; i++)
-		if (null < 0 || dup2(null, i) < 0)
-			close(i);
+		dup2(s->null, i);
 	log_set_fd(-1);
-	if (keep[0] > keep[1]) {
-		keep[0] = s->signals;
-		keep[1] = s->conn;
-	}
-	for (int i = 0; i < 2; i++) {
-		if (keep[i] > low)
-			close_range((unsigned)low, (unsigned)keep[i] - 1, 0);
-		low = keep[i] + 1;
-	}
-	null = -1; /* closed with the others */
-	close_range((unsigned)low, ~0u, 0);
-	return 0;
+	if (first > 3)
+		close_range(3, (unsigned)first - 1, 0);
+	if (second > first + 1)
+		close_range((unsigned)first + 1, (unsigned)second - 1, 0);
+	close_range((unsigned)second + 1, ~0u, 0);
 }
 
 static void pass_on(struct stand_in *s)
@@ -227,7 +223,7 @@ pid_t exec_start(const struct exec_request *req, struct oci_error *err)
 {
 	cleanup_fd int process = write_process(req->process, err);
 	cleanup_fd int pidfd = -1, ours = -1, theirs = -1;
-	struct stand_in s = {.req = req, .process = process, .conn = -1, .signals = -1};
+	struct stand_in s = {.req = req, .process = process, .null = -1, .conn = -1, .signals = -1};
 	int pair[2], r;
 	pid_t pid;
 
