@@ -251,10 +251,11 @@ TEST(system_information)
 	CALL(sched_get_priority_max(SCHED_FIFO));
 	CALL(sched_get_priority_min(SCHED_OTHER));
 	CALL(sched_get_priority_max(99));
-	CALL(getpriority(PRIO_PROCESS, 0));
-	CALL(setpriority(PRIO_PROCESS, 0, 5));
-	CALL(getpriority(PRIO_PROCESS, 0));
-	CALL(nice(3));
+	int base = getpriority(PRIO_PROCESS, 0);
+	CALL(setpriority(PRIO_PROCESS, 0, base + 2));
+	CALL(getpriority(PRIO_PROCESS, 0) - base);
+	CALL(nice(1) - base);
+	CALL(setpriority(PRIO_PROCESS, 0, base));
 	CALL(setpriority(PRIO_PROCESS, 99999, 5));
 	unsigned cpu, node;
 	CALL(getcpu(&cpu, &node));
