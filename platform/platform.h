@@ -87,6 +87,7 @@ struct cpu_trap {
 struct cpu_answers {
 	int32_t pid, tid;
 	uint32_t uid, euid, gid, egid;
+	bool ask; /* none: every call comes out */
 };
 
 int cpu_thread_create(struct platform *p, struct cpu_thread **out);

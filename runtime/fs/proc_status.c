@@ -8,6 +8,7 @@
 #include "runtime/fs/fs_context.h"
 #include "runtime/fs/proc.h"
 #include "runtime/fs/tty.h"
+#include "runtime/task/seccomp.h"
 
 #define PAGE_KB (PAGE_SIZE / 1024)
 #define NS_PER_TICK 10000000u /* USER_HZ is 100 */
@@ -270,8 +271,9 @@ static void status_caps(struct proc_ctx *c, struct proc_text *x)
 		    cr ? (unsigned long long)cr->cap_ambient : 0);
 	if (cr)
 		cred_put(cr);
-	proc_printf(x, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n",
-		    c->task ? c->task->no_new_privs : 0);
+	proc_printf(x, "NoNewPrivs:\t%d\nSeccomp:\t%d\nSeccomp_filters:\t%u\n",
+		    c->task ? c->task->no_new_privs : 0, c->task ? seccomp_mode(c->task) : 0,
+		    c->task ? seccomp_chain_length(atomic_load(&c->task->seccomp)) : 0);
 	proc_printf(x, "Speculation_Store_Bypass:\tvulnerable\n");
 }
 

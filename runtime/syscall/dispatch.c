@@ -2,6 +2,7 @@
 /* From a system-call trap to its handler: counting, tracing, ENOSYS. */
 #include "runtime/syscall/strace.h"
 #include "runtime/syscall/syscall.h"
+#include "runtime/task/seccomp.h"
 #include "runtime/task/task.h"
 
 static int64_t syscall_missing(struct task *t, uint64_t nr, const uint64_t a[6])
@@ -40,6 +41,13 @@ int64_t syscall_dispatch(struct task *t)
 
 	arch_syscall_args(&t->regs, a);
 	atomic_fetch_add_explicit(&k->syscalls_outside, 1, memory_order_relaxed);
+	if (__builtin_expect(t->seccomp_strict || atomic_load_explicit(&t->seccomp,
+								       memory_order_relaxed), 0) &&
+	    !seccomp_permits(t, nr, a, &ret)) {
+		if (k->strace)
+			strace_unknown(t, nr, a, ret);
+		return ret;
+	}
 	if (!row)
 		return syscall_missing(t, nr, a);
 	atomic_fetch_add_explicit(&k->syscalls_by_nr[nr], 1, memory_order_relaxed);

@@ -13,6 +13,7 @@
 #include "runtime/task/exec.h"
 #include "runtime/task/loop.h"
 #include "runtime/task/pid.h"
+#include "runtime/task/seccomp.h"
 #include "runtime/task/timer.h"
 #include "runtime/task/pidfd.h"
 
@@ -183,7 +184,6 @@ static void clone_task_state(struct task *t, struct task *c, const struct clone_
 	arch_child_regs(&c->regs, a->stack ? a->stack + a->stack_size : 0);
 	cpu_fpu_copy(c->cpu, t->cpu);
 	c->cred = cred_get(t->cred);
-	c->no_new_privs = t->no_new_privs;
 	memcpy(c->comm, t->comm, sizeof(c->comm));
 	c->sched = t->sched;
 	if (c->sched.reset_on_fork) {
@@ -325,6 +325,8 @@ static int clone_publish(struct task *t, struct task *c, uint64_t flags)
 		err = -EAGAIN;
 	else
 		err = c->tid = pid_next(k->pids);
+	if (err > 0)
+		seccomp_inherit(t, c);
 	if (err > 0)
 		err = flags & CLONE_THREAD ? task_publish_locked(c)
 					   : clone_link_process_locked(t, c, flags);

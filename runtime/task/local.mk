@@ -21,6 +21,9 @@ libnacre_a_SOURCES += \
 	runtime/task/prctl.c \
 	runtime/task/rlimit.c \
 	runtime/task/priority.c \
+	runtime/task/seccomp.c \
+	runtime/task/seccomp.h \
+	runtime/task/seccomp_bpf.c \
 	runtime/task/sched.c \
 	runtime/task/sched.h \
 	runtime/task/task.c \

@@ -115,6 +115,9 @@ static void task_loop(struct task *t)
 	if (atomic_load(&t->attention) && !signal_deliver(t, false, 0))
 		return;
 	do {
+		if (atomic_load_explicit(&t->answers_stale, memory_order_relaxed) &&
+		    atomic_exchange(&t->answers_stale, false))
+			task_update_answers(t);
 		vdso_refresh(t->kernel);
 		cpu_run(t->cpu, t->mm, &t->regs, &trap);
 	} while (task_handle_trap(t, &trap));

@@ -4,6 +4,7 @@
 #include <sys/prctl.h>
 
 #include "runtime/task/cred.h"
+#include "runtime/task/seccomp.h"
 
 static bool rest_is_zero(const uint64_t a[6], int from)
 {
@@ -152,6 +153,18 @@ static int64_t prctl_cred(struct task *t, const uint64_t a[6])
 	return -EINVAL;
 }
 
+/* The older way to seccomp(2). */
+static int64_t prctl_seccomp(struct task *t, uint64_t mode, uint64_t prog)
+{
+	switch (mode) {
+	case SECCOMP_MODE_STRICT:
+		return seccomp_set_mode(t, SECCOMP_SET_MODE_STRICT, 0, 0);
+	case SECCOMP_MODE_FILTER:
+		return seccomp_set_mode(t, SECCOMP_SET_MODE_FILTER, 0, prog);
+	}
+	return -EINVAL;
+}
+
 /* ---- what belongs to the process ---- */
 
 static int64_t prctl_subreaper(struct task *t, bool on)
@@ -217,7 +230,9 @@ int64_t sys_prctl(struct task *t, const uint64_t a[6])
 	case PR_SET_VMA: /* names of anonymous areas are for maps only */
 		return a[1] == 0 ? 0 : -EINVAL;
 	case PR_GET_SECCOMP:
-		return 0;
+		return seccomp_mode(t);
+	case PR_SET_SECCOMP:
+		return prctl_seccomp(t, a[1], a[2]);
 	case PR_CAPBSET_READ:
 	case PR_CAPBSET_DROP:
 	case PR_CAP_AMBIENT:

@@ -11,6 +11,7 @@
 #include "runtime/task/clone.h"
 #include "runtime/task/cred.h"
 #include "runtime/task/pid.h"
+#include "runtime/task/seccomp.h"
 #include "runtime/task/timer.h"
 
 /* ---- life ---- */
@@ -95,6 +96,7 @@ void task_put(struct task *t)
 	if (t->sighand)
 		sighand_put(t->sighand);
 	cred_put(t->cred);
+	seccomp_chain_put(atomic_load(&t->seccomp));
 	process_put(t->process);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
@@ -259,6 +261,7 @@ void task_update_answers(struct task *t)
 		.euid = t->cred->euid,
 		.gid = t->cred->gid,
 		.egid = t->cred->egid,
+		.ask = t->seccomp_strict || atomic_load(&t->seccomp), /* filters see every call */
 	};
 
 	cpu_set_answers(t->cpu, &a);

@@ -33,6 +33,7 @@
 
 struct fdtable;
 struct file;
+struct seccomp_chain;
 struct fs_context; /* root, cwd, umask: runtime/fs/fs_context.h */
 struct tty;
 
@@ -144,6 +145,9 @@ struct task {
 	struct sighand *sighand; /* shared by CLONE_SIGHAND */
 	struct cred *cred;
 	bool no_new_privs;
+	bool seccomp_strict;			/* runtime/task/seccomp.h */
+	struct seccomp_chain *_Atomic seccomp;	/* filters; NULL: none */
+	atomic_bool answers_stale; /* another thread wants task_update_answers() called */
 	int exit_status; /* wait(2) status of this thread alone (exit(2)) */
 	atomic_uint *mm_users; /* tasks that run in mm: the last one tears it down */
 	char comm[16];

@@ -23,6 +23,7 @@ struct arch_regs {
 #define ARCH_CLONE_ARG_CTID 3
 #define ARCH_CLONE_ARG_TLS 4
 #define ARCH_NR_RESTART_SYSCALL 219
+#define ARCH_AUDIT 0xc000003eu /* AUDIT_ARCH_X86_64: seccomp filters look at it */
 #define ARCH_ELF_MACHINE 62 /* EM_X86_64 */
 /* This architecture's number of a row of the system-call table. */
 #define ARCH_SYSCALL_COLUMN(x86_64, arm64) (x86_64)
