@@ -23,7 +23,6 @@ struct tty {
 	/* host terminals */
 	struct list host_link; /* host_lock of tty_host.c, as are host_fd and slaves there */
 	bool console; /* host: the container's own, kept for /dev/console */
-	bool console; /* host: the container's own, kept for /dev/console */
 	uint64_t host_rdev;
 	int host_fd; /* kept for /dev/tty and /dev/console, or -1 */
 	/* pseudo-terminals; protected by lock */
