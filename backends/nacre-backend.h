@@ -49,7 +49,9 @@ struct nacre_caps {
 	uint32_t fpu_bytes;    /* size of the vector state blob */
 	uint32_t gpa_bits;     /* guest-physical address width */
 	uint64_t fpu_features; /* x86-64: XCR0 */
-	uint64_t counter_hz;   /* guest-visible counter (TSC, CNTVCT), 0: unknown */
+	uint64_t counter_hz;   /* guest-visible counter (TSC, CNTPCT), 0: unknown */
+	/* arm64: ID_AA64MMFR0_EL1 and ID_AA64ISAR0_EL1 as the guest has them */
+	uint64_t arm_mmfr0, arm_isar0;
 };
 
 /* ---- registers ---- */
@@ -72,6 +74,16 @@ struct nacre_boot_x86 {
 	uint16_t kernel_cs, kernel_ss, user_cs, user_ss;
 };
 
+/*
+ * arm64: what a vCPU starts with, at EL1 with SP_EL1, interrupts masked. Registers never pass through
+ * this interface afterwards: the shim keeps them in guest memory (struct nacre_regs stays unused), and
+ * a kick is an interrupt that the shim answers by ringing with SHIM_TRAP_INTERRUPT.
+ */
+struct nacre_boot_arm64 {
+	uint64_t pc, sp;
+	uint64_t sctlr, tcr, mair, ttbr0, ttbr1, vbar, cpacr, cntkctl;
+};
+
 struct nacre_regs {
 	union {
 		struct nacre_regs_x86 x86;
@@ -81,6 +93,7 @@ struct nacre_regs {
 struct nacre_boot {
 	union {
 		struct nacre_boot_x86 x86;
+		struct nacre_boot_arm64 arm64;
 	};
 };
 

@@ -31,7 +31,7 @@ bool block_populate(struct edit *e, const struct area *a, uint64_t va)
 	level2 = pt_level2_make(mm, va);
 	if (!level2 || pt_read(level2) || !frame_alloc_block(mm->sys, &first))
 		return false;
-	edit_fill_block(e, level2, pte_block(frame_gpa(mm->sys, first), area_perm(a)));
+	edit_fill_block(e, level2, start, pte_block(frame_gpa(mm->sys, first), area_perm(a)));
 	count(&mm->sys->n.faults_around, PT_ENTRIES);
 	return true;
 }

@@ -10,7 +10,7 @@ void edit_begin(struct edit *e, struct mm *mm)
 	e->mm = mm;
 	e->req.kind = TLB_NONE;
 	e->req.nranges = 0;
-	e->exec = e->runs_overflow = e->waited = e->changed = false;
+	e->exec = e->runs_overflow = e->waited = e->changed = e->lost = false;
 	e->nruns = e->nputs = e->ndead = 0;
 	e->dead = e->dead_inline;
 	e->cap_dead = EDIT_DEAD;
@@ -39,8 +39,24 @@ static void stage(struct edit *e, uint64_t va, uint64_t pages, pte_t old)
 {
 	tlb_merge_range(&e->req, va, pages, PT_TLB_RANGE_PAGES);
 	e->exec |= pte_perm(old) & PT_EXEC;
+	e->lost = true;
 	if (e->mm->sys->shadow)
 		add_host_run(e, gpa_host(e->mm->sys, pte_pa(old)), pages << PAGE_SHIFT);
+}
+
+/* The entry now allows more: other vCPUs that fault on what they cached do so until this flush. */
+static void stage_gain(struct edit *e, uint64_t va, uint64_t pages)
+{
+	if (PT_FLUSH_GAINS)
+		tlb_merge_range(&e->req, va, pages, PT_TLB_RANGE_PAGES);
+}
+
+/* The entry is about to let these pages be executed. Window pages are the host kernel's care. */
+static void sync_code(struct edit *e, pte_t entry, uint64_t bytes)
+{
+	if (pte_present(entry) && pte_perm(entry) & PT_EXEC &&
+	    gpa_frame(e->mm->sys, pte_pa(entry)) != FRAME_NONE)
+		pt_sync_code(gpa_host(e->mm->sys, pte_pa(entry)), bytes);
 }
 
 static bool was_live(pte_t old)
@@ -79,14 +95,26 @@ static void add_pages(struct edit *e, unsigned n)
 
 /* ---- changing leaves ---- */
 
-void edit_fill(struct edit *e, pte_t *slot, pte_t entry)
+/* What stood in the vacant entry before may still be cached. */
+static void before_make(struct edit *e, uint64_t va, uint64_t pages)
 {
+	if (PT_BREAK_BEFORE_MAKE && (tlb_names(&e->req, va, pages) ||
+				     tlb_pending(mm_root_id(e->mm), va, pages)))
+		edit_settle(e);
+}
+
+void edit_fill(struct edit *e, pte_t *slot, uint64_t va, pte_t entry)
+{
+	before_make(e, va, 1);
+	sync_code(e, entry, PAGE_SIZE);
 	__atomic_store_n(slot, entry, __ATOMIC_RELEASE);
 	add_pages(e, 1);
 }
 
-void edit_fill_block(struct edit *e, pte_t *level2, pte_t entry)
+void edit_fill_block(struct edit *e, pte_t *level2, uint64_t va, pte_t entry)
 {
+	before_make(e, va, PT_ENTRIES);
+	sync_code(e, entry, BLOCK_SIZE);
 	__atomic_store_n(level2, entry, __ATOMIC_RELEASE);
 	add_pages(e, PT_ENTRIES);
 }
@@ -118,7 +146,7 @@ static bool lost_permission(pte_t old, unsigned perm, bool hold)
  * Write the entry with new permissions, its accessed bit as the hardware left it. Returns what it
  * was.
  */
-static pte_t change_perm(struct edit *e, pte_t *slot, unsigned perm, bool hold)
+static pte_t change_perm(struct edit *e, pte_t *slot, unsigned perm, bool hold, uint64_t bytes)
 {
 	pte_t old = pt_read(slot), entry;
 
@@ -126,6 +154,8 @@ static pte_t change_perm(struct edit *e, pte_t *slot, unsigned perm, bool hold)
 		if (hold ? pte_held(old) : pte_present(old) && pte_perm(old) == perm)
 			return old;
 		entry = hold ? pte_hold(old) : pte_with_perm(old, perm);
+		if (!(pte_present(old) && pte_perm(old) & PT_EXEC))
+			sync_code(e, entry, bytes);
 	} while (!__atomic_compare_exchange_n(slot, &old, entry, false, __ATOMIC_ACQ_REL,
 					      __ATOMIC_RELAXED));
 	e->changed = true;
@@ -134,28 +164,49 @@ static pte_t change_perm(struct edit *e, pte_t *slot, unsigned perm, bool hold)
 
 void edit_perm(struct edit *e, pte_t *slot, uint64_t va, unsigned perm, bool hold)
 {
-	pte_t old = change_perm(e, slot, perm, hold);
+	pte_t old = change_perm(e, slot, perm, hold, PAGE_SIZE);
 
 	if (was_live(old) && lost_permission(old, perm, hold) && TLB_SITE(SITE_PERM))
 		stage(e, va, 1, old);
+	else if (was_live(old) && pte_perm(old) != perm)
+		stage_gain(e, va, 1);
 }
 
 void edit_perm_block(struct edit *e, pte_t *level2, uint64_t va, unsigned perm, bool hold)
 {
-	pte_t old = change_perm(e, level2, perm, hold);
+	pte_t old = change_perm(e, level2, perm, hold, BLOCK_SIZE);
 
 	if (was_live(old) && lost_permission(old, perm, hold) && TLB_SITE(SITE_PERM_BLOCK))
 		stage(e, va, PT_ENTRIES, old);
+	else if (was_live(old) && pte_perm(old) != perm)
+		stage_gain(e, va, PT_ENTRIES);
 }
 
 void edit_repoint(struct edit *e, pte_t *slot, uint64_t va, pte_t entry)
 {
-	pte_t old = pt_swap(slot, entry);
+	pte_t old;
 
+	if (PT_BREAK_BEFORE_MAKE && was_live(pt_read(slot))) {
+		edit_break(e, slot, va);
+		edit_settle(e);
+	}
+	sync_code(e, entry, PAGE_SIZE);
+	old = pt_swap(slot, entry);
 	if (was_live(old) && TLB_SITE(SITE_REPOINT))
 		stage(e, va, 1, old);
 	put_later(e, old, 1);
 	add_pages(e, 1);
+}
+
+void edit_break(struct edit *e, pte_t *slot, uint64_t va)
+{
+	pte_t old = pt_read(slot);
+
+	if (!pte_present(old))
+		return;
+	old = pt_swap(slot, pte_hold(old));
+	if (was_live(old))
+		stage(e, va, 1, old);
 }
 
 void edit_wrprotect(struct edit *e, pte_t *slot, uint64_t va, bool block)
@@ -164,7 +215,7 @@ void edit_wrprotect(struct edit *e, pte_t *slot, uint64_t va, bool block)
 
 	if (!pte_present(old) || !(pte_perm(old) & PT_WRITE))
 		return;
-	old = change_perm(e, slot, pte_perm(old) & ~PT_WRITE, false);
+	old = change_perm(e, slot, pte_perm(old) & ~PT_WRITE, false, PAGE_SIZE);
 	if (was_live(old) && TLB_SITE(block ? SITE_FORK_BLOCK : SITE_FORK))
 		stage(e, va, block ? PT_ENTRIES : 1, old);
 }
@@ -226,7 +277,7 @@ static void flush_nested(struct edit *e)
 
 	if (e->req.kind == TLB_NONE)
 		return;
-	root = mm_root_gpa(e->mm);
+	root = mm_root_id(e->mm);
 	if (TLB_SITE(SITE_STAGE_SELF)) {
 		for (unsigned i = 0; i < e->req.nranges; i++)
 			tlb_stage_range(root, e->req.range[i].start, e->req.range[i].pages,
@@ -234,7 +285,7 @@ static void flush_nested(struct edit *e)
 		if (e->req.kind != TLB_RANGE)
 			tlb_stage_space(root);
 	}
-	if (TLB_SITE(SITE_FLUSH_OTHERS))
+	if (e->lost && TLB_SITE(SITE_FLUSH_OTHERS))
 		count(&e->mm->sys->n.remote_kicks,
 		      platform_flush_others(e->mm->sys->platform, root));
 }
@@ -259,8 +310,15 @@ static bool commit(struct edit *e)
 	e->nputs = 0;
 	e->req.kind = TLB_NONE;
 	e->req.nranges = 0;
-	e->exec = e->changed = false;
+	e->exec = e->changed = e->lost = false;
 	return wait;
+}
+
+void edit_settle(struct edit *e)
+{
+	edit_sync(e);
+	if (PT_BREAK_BEFORE_MAKE)
+		platform_flush_now(e->mm->sys->platform);
 }
 
 void edit_sync(struct edit *e)

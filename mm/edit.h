@@ -68,6 +68,7 @@ struct edit {
 	struct tlb_request req; /* what changed under a live translation: merged as in the slot */
 	bool exec;
 	bool changed;			/* anything at all since the last commit */
+	bool lost;			/* some translation allowed more than now: other vCPUs must flush too */
 	struct host_run run[EDIT_RUNS]; /* shadow: host pages behind those translations */
 	unsigned nruns;
 	bool runs_overflow;
@@ -86,8 +87,8 @@ void edit_end(struct edit *e);
 void edit_sync(struct edit *e);
 
 /* The entry is vacant. The reference to the page behind `entry` becomes the entry's. */
-void edit_fill(struct edit *e, pte_t *slot, pte_t entry);
-void edit_fill_block(struct edit *e, pte_t *level2, pte_t entry);
+void edit_fill(struct edit *e, pte_t *slot, uint64_t va, pte_t entry);
+void edit_fill_block(struct edit *e, pte_t *level2, uint64_t va, pte_t entry);
 /* Remove a page; its reference is dropped after the flush. */
 void edit_clear(struct edit *e, pte_t *slot, uint64_t va);
 void edit_clear_block(struct edit *e, pte_t *level2, uint64_t va);
@@ -96,6 +97,13 @@ void edit_perm(struct edit *e, pte_t *slot, uint64_t va, unsigned perm, bool hol
 void edit_perm_block(struct edit *e, pte_t *level2, uint64_t va, unsigned perm, bool hold);
 /* Another page in place of a live one. The new reference becomes the entry's. */
 void edit_repoint(struct edit *e, pte_t *slot, uint64_t va, pte_t entry);
+/*
+ * Break-before-make: hold the page's entry, so that after edit_settle() edit_repoint() or edit_perm()
+ * may make another one. Several pages share one flush that way.
+ */
+void edit_break(struct edit *e, pte_t *slot, uint64_t va);
+/* Have everything collected or staged so far flushed on every vCPU, now. */
+void edit_settle(struct edit *e);
 /* fork: take write permission away; either size. */
 void edit_wrprotect(struct edit *e, pte_t *slot, uint64_t va, bool block);
 /* Take a page out of one place to fill another with it: its reference moves along. */

@@ -87,7 +87,7 @@ static bool populate_anon(struct edit *e, const struct area *a, uint64_t from, u
 			if (!n)
 				return va > need;
 			for (unsigned i = 0; i < n; i++)
-				edit_fill(e, slot + i,
+				edit_fill(e, slot + i, va + i * PAGE_SIZE,
 					  pte_page(frame_gpa(mm->sys, first + i), perm));
 			count(&mm->sys->n.faults_around, n);
 		}
@@ -115,7 +115,7 @@ static bool populate_shm(struct edit *e, const struct area *a, uint64_t from, ui
 		frame = shm_frame(a->shm, index, true);
 		if (frame == FRAME_NONE)
 			return va > need;
-		edit_fill(e, slot, pte_page(frame_gpa(mm->sys, frame), area_perm(a)));
+		edit_fill(e, slot, va, pte_page(frame_gpa(mm->sys, frame), area_perm(a)));
 		count(&mm->sys->n.faults_around, 1);
 	}
 	return true;
@@ -137,7 +137,7 @@ static bool populate_file(struct edit *e, const struct area *a, uint64_t from, u
 			return va > need;
 		if (pt_read(slot))
 			continue;
-		edit_fill(e, slot, fault_window_leaf(mm, a, va));
+		edit_fill(e, slot, va, fault_window_leaf(mm, a, va));
 		count(&mm->sys->n.faults_around, 1);
 	}
 	return true;
@@ -192,7 +192,7 @@ void fault_copy_data(struct edit *e, const struct area *a, uint64_t start, uint6
 			frame_put(mm->sys, frame, 1);
 			return;
 		}
-		edit_fill(e, slot, pte_page(frame_gpa(mm->sys, frame), area_perm(a)));
+		edit_fill(e, slot, va, pte_page(frame_gpa(mm->sys, frame), area_perm(a)));
 	}
 }
 

@@ -97,6 +97,7 @@ struct mm {
 
 	pthread_mutex_t lock; /* protects all that follows */
 	uint32_t root;	      /* frame of the root table; FRAME_NONE after mm_teardown() */
+	uint64_t root_id;     /* what platform_new_root() made of it */
 	struct area_list areas;
 	struct mm_layout layout;
 	uint64_t brk_start, brk;
@@ -132,9 +133,9 @@ static inline char *gpa_host(const struct mm_system *sys, gpa_t gpa)
 				   : sys->windows.host + (gpa.v - sys->windows.gpa.v);
 }
 
-static inline uint64_t mm_root_gpa(const struct mm *mm)
+static inline uint64_t mm_root_id(const struct mm *mm)
 {
-	return frame_gpa(mm->sys, mm->root).v;
+	return mm->root_id;
 }
 
 /* ---- page-table pages: table_pool.c ---- */

@@ -15,7 +15,7 @@
 #define MAP_KNOWN                                                                               \
 	(MAP_TYPE_MASK | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE |           \
 	 MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | \
-	 MAP_HUGETLB | MAP_32BIT | MAP_FIXED_NOREPLACE)
+	 MAP_HUGETLB | ARCH_MAP_32BIT | MAP_FIXED_NOREPLACE)
 
 static int check_type(const struct mm_map_args *m, unsigned *flags)
 {
@@ -91,7 +91,7 @@ static int64_t choose_addr(struct mm *mm, const struct mm_map_args *m, uint64_t 
 		if (addr < MM_MIN_ADDR)
 			addr = MM_MIN_ADDR;
 	}
-	return place_find(mm, addr, len, m->flags & MAP_32BIT, big ? BLOCK_SIZE : PAGE_SIZE);
+	return place_find(mm, addr, len, m->flags & ARCH_MAP_32BIT, big ? BLOCK_SIZE : PAGE_SIZE);
 }
 
 /* Get the window or shared object the area needs; references are the area's. */
@@ -125,22 +125,24 @@ static void fill_file_over(struct edit *e, const struct area *a)
 {
 	uint64_t end = fault_file_end(a);
 
+	/* All that goes, first: where breaking an entry takes a flush, one does for all of them. */
 	for (uint64_t va = a->start; va < a->end; va += PAGE_SIZE) {
 		pte_t *level2 = pt_level2(e->mm, va, NULL), *slot, old;
-		pte_t leaf = fault_window_leaf(e->mm, a, va);
 
 		if (level2 && pte_is_block(pt_read(level2)))
 			edit_clear_block(e, level2, va);
 		slot = pt_slot(e->mm, va);
 		old = slot ? pt_read(slot) : 0;
-		if (old && (va >= end || pte_pa(old).v != pte_pa(leaf).v)) {
+		if (old && (va >= end || pte_pa(old).v != pte_pa(fault_window_leaf(e->mm, a, va)).v))
 			edit_clear(e, slot, va);
-			old = 0;
-		}
-		if (old)
+	}
+	for (uint64_t va = a->start; va < a->end && va < end; va += PAGE_SIZE) {
+		pte_t leaf = fault_window_leaf(e->mm, a, va), *slot = pt_slot_make(e->mm, va);
+
+		if (slot && pt_read(slot))
 			edit_perm(e, slot, va, pte_perm(leaf), false);
-		else if (va < end && (slot = pt_slot_make(e->mm, va)))
-			edit_fill(e, slot, leaf);
+		else if (slot)
+			edit_fill(e, slot, va, leaf);
 	}
 }
 

@@ -62,6 +62,9 @@ int mm_system_alloc_fixed(struct mm_system *sys, size_t pages, gpa_t *gpa, void 
 int mm_system_map_kernel(struct mm_system *sys, gva_t va, gpa_t pa, size_t pages, bool writable,
 			 bool executable);
 
+/* The kernel half's root table, for hardware that loads it apart from the user's (arm64: TTBR1). */
+gpa_t mm_system_kernel_root(const struct mm_system *sys);
+
 struct mm_stats {
 	uint64_t frames_total, frames_used, frames_peak, table_pages;
 	uint64_t faults, faults_file, faults_anon, faults_cow,

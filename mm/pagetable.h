@@ -43,6 +43,8 @@ static inline uint64_t pt_span(int level)
 
 #if defined(__x86_64__)
 #include "mm/pagetable_x86_64.h"
+#elif defined(__aarch64__)
+#include "mm/pagetable_arm64.h"
 #else
 #error "no page-table descriptors for this architecture"
 #endif

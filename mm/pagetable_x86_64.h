@@ -15,6 +15,11 @@
 
 #define PT_TLB_RANGE_PAGES TLB_RANGE_PAGES_X86
 
+/* Live entries may be changed in any way, as long as a flush follows. */
+#define PT_BREAK_BEFORE_MAKE 0
+/* A fault drops the cached translation that caused it: more permissions need no flush. */
+#define PT_FLUSH_GAINS 0
+
 #define X86_PTE_P	   ((pte_t)1 << 0)
 #define X86_PTE_RW	   ((pte_t)1 << 1)
 #define X86_PTE_US	   ((pte_t)1 << 2)
@@ -104,6 +109,13 @@ static inline pte_t pte_split(pte_t block, unsigned index)
 	if (pte_held(block))
 		return pte_hold(pte_page(pa, 0));
 	return pte_page(pa, pte_perm(block)) | (block & X86_PTE_A);
+}
+
+/* Instruction fetches see stores by themselves. */
+static inline void pt_sync_code(void *host, size_t len)
+{
+	(void)host;
+	(void)len;
 }
 
 #endif

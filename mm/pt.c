@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "mm/tlb.h"
+
 #define USER_ROOT_ENTRIES 256u /* the lower half */
 
 static pte_t *table_at(struct mm_system *sys, pte_t entry)
@@ -123,6 +125,11 @@ int pt_split(struct mm *mm, pte_t *level2)
 	table = root_of(mm->sys, page);
 	for (unsigned i = 0; i < PT_ENTRIES; i++)
 		table[i] = pte_split(block, i);
+	if (PT_BREAK_BEFORE_MAKE && pte_present(block)) {
+		pt_swap(level2, 0);
+		tlb_stage_space(mm_root_id(mm));
+		platform_flush_now(mm->sys->platform);
+	}
 	pt_swap(level2, pte_table(frame_gpa(mm->sys, page), true));
 	return 0;
 }

@@ -21,7 +21,7 @@ static int move_page(struct edit *e, pte_t *from, uint64_t old, uint64_t new)
 
 	if (!to)
 		return -ENOMEM;
-	edit_fill(e, to, pte_clear_accessed(edit_take(e, from, old, false)));
+	edit_fill(e, to, new, pte_clear_accessed(edit_take(e, from, old, false)));
 	return 0;
 }
 
@@ -35,7 +35,7 @@ static bool move_block(struct edit *e, pte_t *from, uint64_t old, uint64_t new)
 	to = pt_level2_make(e->mm, new);
 	if (!to || pt_read(to))
 		return false;
-	edit_fill_block(e, to, pte_clear_accessed(edit_take(e, from, old, true)));
+	edit_fill_block(e, to, new, pte_clear_accessed(edit_take(e, from, old, true)));
 	return true;
 }
 

@@ -21,6 +21,12 @@ int mm_create(struct mm_system *sys, struct mm **out)
 		free(mm);
 		return -ENOMEM;
 	}
+	mm->root_id = platform_new_root(sys->platform, frame_gpa(sys, mm->root));
+	if (!mm->root_id) {
+		table_free(sys, &mm->root, 1);
+		free(mm);
+		return -ENOMEM;
+	}
 	root = (pte_t *)frame_host(sys, mm->root);
 	kernel = (pte_t *)frame_host(sys, sys->kernel_root);
 	memcpy(root + PT_ENTRIES / 2, kernel + PT_ENTRIES / 2, PAGE_SIZE / 2);
@@ -89,7 +95,7 @@ void mm_teardown(struct mm *mm)
 	areas = mm->areas;
 	if (root != FRAME_NONE) {
 		if (TLB_SITE(SITE_FORGET_ROOT))
-			platform_forget_root(mm->sys->platform, mm_root_gpa(mm));
+			platform_forget_root(mm->sys->platform, mm_root_id(mm));
 		for (unsigned i = 0; i < areas.n; i++)
 			zap_unreachable(mm, &areas.v[i]);
 		mm->root = FRAME_NONE;
@@ -114,7 +120,7 @@ void mm_put(struct mm *mm)
 
 uint64_t mm_root(const struct mm *mm)
 {
-	return mm->root == FRAME_NONE ? 0 : mm_root_gpa(mm);
+	return mm->root == FRAME_NONE ? 0 : mm_root_id(mm);
 }
 
 struct mm_system *mm_system_of(struct mm *mm)

@@ -125,6 +125,11 @@ int mm_system_map_kernel(struct mm_system *sys, gva_t va, gpa_t pa, size_t pages
 	return 0;
 }
 
+gpa_t mm_system_kernel_root(const struct mm_system *sys)
+{
+	return frame_gpa(sys, sys->kernel_root);
+}
+
 void mm_system_stats(struct mm_system *sys, struct mm_stats *out)
 {
 	struct mm_counters *n = &sys->n;

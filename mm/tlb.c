@@ -100,6 +100,20 @@ void tlb_clear(void)
 	gather_taken();
 }
 
+bool tlb_names(const struct tlb_request *req, uint64_t start, uint64_t pages)
+{
+	for (unsigned i = 0; i < req->nranges; i++)
+		if (req->range[i].start < start + pages * PAGE_SIZE &&
+		    range_end(&req->range[i]) > start)
+			return true;
+	return req->kind >= TLB_SPACE;
+}
+
+bool tlb_pending(uint64_t root, uint64_t start, uint64_t pages)
+{
+	return (slot.kind == TLB_BROADCAST || slot.root == root) && tlb_names(&slot, start, pages);
+}
+
 enum tlb_kind tlb_take(struct tlb_request *out)
 {
 	enum tlb_kind kind = slot.kind;

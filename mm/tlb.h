@@ -49,6 +49,10 @@ void tlb_stage_range(uint64_t root, uint64_t start, uint64_t pages, bool exec);
 void tlb_stage_space(uint64_t root);
 void tlb_stage_broadcast(void);
 void tlb_clear(void); /* execve, boot: the shim flushes anyway */
+/* Does the request cover any of these pages, in the address space it is for? */
+bool tlb_names(const struct tlb_request *req, uint64_t start, uint64_t pages);
+/* Is a flush of any of these pages waiting in the slot? */
+bool tlb_pending(uint64_t root, uint64_t start, uint64_t pages);
 /* Move the slot's content out and leave it empty. Returns the kind taken. */
 enum tlb_kind tlb_take(struct tlb_request *out);
 /* Pure: fold a range into a request. Exposed for the tests. */

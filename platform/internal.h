@@ -35,7 +35,7 @@ struct vcpu {
 	unsigned index;
 	struct shim_cpu *shim; /* host view of its memory: shim/wire.h */
 	uint64_t *answers;
-	uint64_t *frame; /* RIP CS RFLAGS RSP SS at the top of the trap stack */
+	uint64_t *frame; /* x86-64: RIP CS RFLAGS RSP SS at the top of the trap stack */
 
 	/* the holder's */
 	struct nacre_regs regs; /* at the last exit */
@@ -52,8 +52,9 @@ struct vcpu {
 	uint64_t since_ns; /* when the holder got it */
 	struct vcpu *next_idle;
 
-	/* nested paging: see flush.c */
-	_Atomic uint64_t root; /* the address space whose translations it may hold */
+	/* nested paging: see flush_x86_64.c, flush_arm64.c */
+	_Atomic uint64_t root; /* the address space it has loaded */
+	_Atomic uint64_t staged_root; /* arm64: its holder's flush of that one is not executed yet */
 	atomic_uint in_guest;
 	atomic_bool need_flush;
 };
@@ -84,6 +85,7 @@ struct platform {
 	bool no_inside; /* every system call goes to the host */
 
 	uint8_t *shim_cpus; /* host view of SHIM_CPU_VA */
+	struct flush_state *flush; /* arm64: flush_arm64.c's own */
 	struct nacre_boot boot_template;
 
 	pthread_mutex_t pool_lock; /* protects the rest */
@@ -105,13 +107,25 @@ void pool_release(struct cpu_thread *t);
 /* Give the vCPU to whoever waits, and queue for another. */
 void pool_yield(struct cpu_thread *t);
 void pool_destroy(struct platform *p);
+/* An idle vCPU that this host thread ran last, taken out of the pool for a moment; NULL: none. */
+struct vcpu *pool_borrow(struct platform *p);
+void pool_return(struct platform *p, struct vcpu *v);
 extern _Thread_local struct vcpu *pool_own; /* the calling thread's vCPU */
 
-/* flush.c */
+/* flush_x86_64.c, flush_arm64.c */
+/* The thread gives the vCPU up with this request of its own not executed. */
+void flush_abandon(struct platform *p, struct vcpu *v, const struct tlb_request *req);
+void flush_destroy(struct platform *p);
+/* x86-64 */
 void flush_enter(struct vcpu *v); /* about to run guest code; pairs with flush_leave() */
 void flush_leave(struct vcpu *v);
+/* arm64 */
+int flush_boot(struct platform *p);
+unsigned flush_asid_bits(const struct platform *p);
+void flush_reply(const struct platform *p, struct vcpu *v, const struct tlb_request *req);
+bool flush_load_root(struct platform *p, struct vcpu *v, uint64_t root);
 
-/* arch: shim_x86_64.c, cpu_x86_64.c */
+/* arch: shim_*.c, cpu_*.c, fpu_*.c */
 int arch_shim_install(struct platform *p, struct mm_system *sys, char *err, size_t errlen);
 /* Fill the vCPU's descriptor tables and say how it starts. */
 void arch_vcpu_boot(struct platform *p, struct vcpu *v, struct nacre_boot *boot);

@@ -1,4 +1,10 @@
 # The hypervisor platform: vCPU pool, traps, flushes.
-libnacre_a_SOURCES += platform/platform.h platform/internal.h platform/platform.c platform/pool.c \
-	platform/flush.c platform/shim_x86_64.c platform/cpu_x86_64.c platform/fpu_x86_64.c \
-	platform/counter_x86_64.c
+libnacre_a_SOURCES += platform/platform.h platform/internal.h platform/platform.c platform/pool.c
+if ARCH_X86_64
+libnacre_a_SOURCES += platform/flush_x86_64.c platform/shim_x86_64.c platform/cpu_x86_64.c \
+	platform/fpu_x86_64.c platform/counter_x86_64.c
+endif
+if ARCH_ARM64
+libnacre_a_SOURCES += platform/flush_arm64.c platform/shim_arm64.c platform/cpu_arm64.c \
+	platform/fpu_arm64.c platform/counter_arm64.c
+endif

@@ -113,6 +113,7 @@ void platform_destroy(struct platform *p)
 	if (!p)
 		return;
 	pool_destroy(p);
+	flush_destroy(p);
 	p->ops->vm_destroy(p->vm);
 	backend_close(&p->backend);
 	pthread_mutex_destroy(&p->pool_lock);

@@ -61,6 +61,17 @@ int platform_drop_tables(struct platform *p);
  * will before they enter). Returns the number of vCPUs kicked.
  */
 unsigned platform_flush_others(struct platform *p, uint64_t root);
+/*
+ * Nested paging, where live entries may only change through an executed flush (arm64): what the
+ * calling thread has staged has been flushed on every vCPU when this returns.
+ */
+void platform_flush_now(struct platform *p);
+/*
+ * A new root table, empty, at `table`: what it is called from now on, by mm_root(), the calls here and
+ * flush requests. x86-64: its address; arm64: the address and an ASID, as TTBR0 holds them. 0: there
+ * are too many.
+ */
+uint64_t platform_new_root(struct platform *p, gpa_t table);
 /* The address space is being destroyed: no vCPU may keep it loaded. */
 void platform_forget_root(struct platform *p, uint64_t root);
 

@@ -205,22 +205,11 @@ int pool_acquire(struct cpu_thread *t)
 	return ret;
 }
 
-void pool_release(struct cpu_thread *t)
+/* To whoever waits longest, or idle. pool_lock held. */
+static void give_back_locked(struct platform *p, struct vcpu *v)
 {
-	struct platform *p = t->platform;
-	struct vcpu *v = t->vcpu;
-	struct tlb_request staged;
-
-	/* The vCPU's next user must not meet translations whose flush waits in this thread's slot. */
-	if (tlb_take(&staged) != TLB_NONE) {
-		atomic_store(&v->need_flush, true);
-		mm_flush_executed();
-	}
-	pthread_mutex_lock(&p->pool_lock);
-	t->vcpu = NULL;
-	v->holder = NULL;
-	pool_own = NULL;
 	struct cpu_thread *w = p->waiters;
+
 	if (w) {
 		p->waiters = w->next_waiter;
 		if (!p->waiters)
@@ -234,6 +223,46 @@ void pool_release(struct cpu_thread *t)
 		p->busy--;
 		update_yield(p);
 	}
+}
+
+void pool_release(struct cpu_thread *t)
+{
+	struct platform *p = t->platform;
+	struct vcpu *v = t->vcpu;
+	struct tlb_request staged;
+
+	/* The vCPU's next user must not meet translations whose flush waits in this thread's slot. */
+	if (tlb_take(&staged) != TLB_NONE) {
+		flush_abandon(p, v, &staged);
+		mm_flush_executed();
+	}
+	pthread_mutex_lock(&p->pool_lock);
+	t->vcpu = NULL;
+	v->holder = NULL;
+	pool_own = NULL;
+	give_back_locked(p, v);
+	pthread_mutex_unlock(&p->pool_lock);
+}
+
+struct vcpu *pool_borrow(struct platform *p)
+{
+	struct vcpu *v;
+
+	pthread_mutex_lock(&p->pool_lock);
+	for (v = p->idle; v && v->host_tid != own_tid(); v = v->next_idle)
+		;
+	if (v) {
+		remove_idle(p, v);
+		p->busy++;
+	}
+	pthread_mutex_unlock(&p->pool_lock);
+	return v;
+}
+
+void pool_return(struct platform *p, struct vcpu *v)
+{
+	pthread_mutex_lock(&p->pool_lock);
+	give_back_locked(p, v);
 	pthread_mutex_unlock(&p->pool_lock);
 }
 

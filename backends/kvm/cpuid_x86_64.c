@@ -11,6 +11,13 @@
 
 #include "backends/kvm/kvm.h"
 
+#define KVM_CPUID_ENTRIES 256
+
+struct cpuid_table {
+	struct kvm_cpuid2 head;
+	struct kvm_cpuid_entry2 entry[KVM_CPUID_ENTRIES];
+};
+
 enum { EAX, EBX, ECX, EDX };
 
 /* Vector state nacre saves and restores: x87, SSE, AVX, AVX-512 (opmask, ZMM_Hi256, Hi16_ZMM). */

@@ -2,10 +2,10 @@
 /* KVM vCPUs on x86-64: boot state, entry and exit through the shared register page, kicks. */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -22,32 +22,6 @@
 #define MSR_LSTAR 0xc0000082u
 #define MSR_SFMASK 0xc0000084u
 #define MSR_KERNEL_GS_BASE 0xc0000102u
-
-int kvm_vcpu_alloc(struct nacre_vm *vm, uint32_t index, struct nacre_vcpu **out)
-{
-	struct nacre_vcpu *v = calloc(1, sizeof *v);
-
-	if (!v)
-		return -ENOMEM;
-	v->vm = vm;
-	do
-		v->fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, index);
-	while (v->fd < 0 && errno == EINTR);
-	if (v->fd < 0) {
-		int e = errno;
-		free(v);
-		return -e;
-	}
-	v->run = mmap(NULL, (size_t)vm->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
-	if (v->run == MAP_FAILED) {
-		int e = errno;
-		v->run = NULL;
-		kvm_vcpu_destroy(v);
-		return -e;
-	}
-	*out = v;
-	return 0;
-}
 
 static struct kvm_segment segment(uint16_t selector, unsigned type, unsigned dpl, bool code)
 {
@@ -126,7 +100,7 @@ int kvm_vcpu_boot(struct nacre_vcpu *v, const struct nacre_boot_x86 *boot)
 {
 	struct kvm_sregs *s = &v->run->s.regs.sregs;
 
-	v->boot = *boot;
+	v->boot.x86 = *boot;
 	if (ioctl(v->fd, KVM_GET_SREGS, s) < 0)
 		return -errno;
 	s->cr0 = CR0_BITS;
@@ -162,6 +136,41 @@ int kvm_vcpu_boot(struct nacre_vcpu *v, const struct nacre_boot_x86 *boot)
 	return set_signal_mask(v);
 }
 
+int kvm_arch_check(int kvm_fd, char *err, size_t errlen)
+{
+	static const struct {
+		int cap;
+		const char *name;
+	} need[] = {
+		{KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
+		{KVM_CAP_XSAVE, "KVM_CAP_XSAVE"},
+		{KVM_CAP_XCRS, "KVM_CAP_XCRS"},
+	};
+	int sync = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS, ret = 0;
+
+	for (size_t i = 0; !ret && i < sizeof need / sizeof need[0]; i++)
+		ret = kvm_need(kvm_fd, need[i].cap, need[i].name, err, errlen);
+	if (!ret && (ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS) & sync) != sync) {
+		snprintf(err, errlen, "/dev/kvm lacks KVM_CAP_SYNC_REGS: Linux 4.17 is needed");
+		ret = -ENOTSUP;
+	}
+	return ret;
+}
+
+unsigned long kvm_arch_vm_type(int kvm_fd)
+{
+	(void)kvm_fd;
+	return 0;
+}
+
+int kvm_arch_vm_init(struct nacre_vm *vm, char *err, size_t errlen)
+{
+	int ret = kvm_cpuid_filter(vm, err, errlen);
+
+	vm->caps.gpa_bits = 36;
+	return ret ? ret : kvm_paging_probe(vm, err, errlen);
+}
+
 /*
  * The probe's vCPU serves as vCPU 0, unless another thread's running it costs more than a new one.
  * Its KVM number is 0, so new ones count from 1.
@@ -191,14 +200,6 @@ int kvm_vcpu_create(struct nacre_vm *vm, uint32_t index, const struct nacre_boot
 	return 0;
 }
 
-void kvm_vcpu_destroy(struct nacre_vcpu *v)
-{
-	if (v->run)
-		munmap(v->run, (size_t)v->vm->run_bytes);
-	close(v->fd);
-	free(v);
-}
-
 static void load_regs(struct nacre_vcpu *v, const struct nacre_regs_x86 *r, uint32_t load)
 {
 	struct kvm_run *run = v->run;
@@ -217,7 +218,7 @@ static void load_regs(struct nacre_vcpu *v, const struct nacre_regs_x86 *r, uint
 		s->fs = s->gs = (struct kvm_segment){.unusable = 1};
 		s->fs.base = r->fs_base;
 		s->gs.base = r->gs_base;
-		set_level(s, &v->boot, r->user);
+		set_level(s, &v->boot.x86, r->user);
 		run->kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
 	}
 }

@@ -36,38 +36,28 @@ static int open_kvm(char *err, size_t errlen)
 	return -e;
 }
 
+int kvm_need(int kvm_fd, int cap, const char *name, char *err, size_t errlen)
+{
+	if (ioctl(kvm_fd, KVM_CHECK_EXTENSION, cap) > 0)
+		return 0;
+	snprintf(err, errlen, "/dev/kvm lacks %s: a newer host kernel is needed", name);
+	return -ENOTSUP;
+}
+
 static int check_kvm(int fd, char *err, size_t errlen)
 {
-	static const struct {
-		int cap;
-		const char *name;
-	} need[] = {
-		{KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
-		{KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
-		{KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
-		{KVM_CAP_XSAVE, "KVM_CAP_XSAVE"},
-		{KVM_CAP_XCRS, "KVM_CAP_XCRS"},
-	};
 	int version = ioctl(fd, KVM_GET_API_VERSION, 0);
+	int ret;
 
 	if (version != KVM_API_VERSION) {
 		snprintf(err, errlen, "/dev/kvm has API version %d, %d is needed", version,
 			 KVM_API_VERSION);
 		return -ENOTSUP;
 	}
-	for (size_t i = 0; i < sizeof need / sizeof need[0]; i++) {
-		if (ioctl(fd, KVM_CHECK_EXTENSION, need[i].cap) > 0)
-			continue;
-		snprintf(err, errlen, "/dev/kvm lacks %s: a newer host kernel is needed",
-			 need[i].name);
-		return -ENOTSUP;
-	}
-	int sync = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
-	if ((ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS) & sync) != sync) {
-		snprintf(err, errlen, "/dev/kvm lacks KVM_CAP_SYNC_REGS: Linux 4.17 is needed");
-		return -ENOTSUP;
-	}
-	return 0;
+	ret = kvm_need(fd, KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY", err, errlen);
+	if (!ret)
+		ret = kvm_need(fd, KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT", err, errlen);
+	return ret ? ret : kvm_arch_check(fd, err, errlen);
 }
 
 static int kvm_probe(char *err, size_t errlen)
@@ -105,7 +95,7 @@ static int vm_open(struct nacre_vm *vm, char *err, size_t errlen)
 	if (ret)
 		return ret;
 	do
-		vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
+		vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, kvm_arch_vm_type(vm->kvm_fd));
 	while (vm->vm_fd < 0 && errno == EINTR);
 	vm->run_bytes = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -147,15 +137,12 @@ static int kvm_vm_create(const struct nacre_host *host, struct nacre_vm **out,
 	vm->kick_signal = host->kick_signal;
 	pthread_mutex_init(&vm->lock, NULL);
 	int ret = vm_open(vm, err, errlen);
-	if (!ret)
-		ret = kvm_cpuid_filter(vm, err, errlen);
 	if (!ret) {
 		int max = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
 		vm->caps.max_vcpus = max > 0 ? (uint32_t)max : 4;
-		vm->caps.gpa_bits = 36;
 		if (handover_is_slow())
 			vm->caps.flags |= NACRE_CAP_VCPU_STICKY;
-		ret = kvm_paging_probe(vm, err, errlen);
+		ret = kvm_arch_vm_init(vm, err, errlen);
 	}
 	if (ret) {
 		kvm_vm_destroy(vm);

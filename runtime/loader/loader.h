@@ -56,7 +56,5 @@ void vdso_refresh(struct kernel *k);
 int vdso_clock(struct kernel *k, int clock, struct timespec *out);
 /* A task restricted its CPU affinity: getcpu(2) is no longer answered inside the guest. */
 void vdso_affinity_changed(struct kernel *k);
-/* Address of the signal-return trampoline in an address space (arm64; x86 uses sa_restorer). */
-gva_t vdso_sigreturn(struct kernel *k, struct mm *mm);
 
 #endif

@@ -330,9 +330,3 @@ int vdso_map(struct kernel *k, struct mm *mm, gva_t *base)
 	*base = image.addr;
 	return 0;
 }
-
-gva_t vdso_sigreturn(struct kernel *k, struct mm *mm)
-{
-	(void)k, (void)mm;
-	return GVA(0); /* x86-64: every handler comes with SA_RESTORER */
-}

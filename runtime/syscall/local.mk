@@ -6,7 +6,6 @@ libnacre_a_SOURCES += \
 	runtime/syscall/ipc.h \
 	runtime/syscall/mm_calls.c \
 	runtime/syscall/msg.c \
-	runtime/syscall/names_x86_64.c \
 	runtime/syscall/random.c \
 	runtime/syscall/sem.c \
 	runtime/syscall/shm.c \
@@ -16,6 +15,12 @@ libnacre_a_SOURCES += \
 	runtime/syscall/syscall.h \
 	runtime/syscall/table.c \
 	runtime/syscall/vm_access.c
+if ARCH_X86_64
+libnacre_a_SOURCES += runtime/syscall/names_x86_64.c
+endif
+if ARCH_ARM64
+libnacre_a_SOURCES += runtime/syscall/names_arm64.c
+endif
 EXTRA_DIST += \
 	runtime/fs/obj_syscalls.def \
 	runtime/fs/syscalls.def \

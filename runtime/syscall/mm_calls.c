@@ -17,7 +17,7 @@
 #define LEGACY_MAP_FLAGS                                                                         \
 	(MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_GROWSDOWN | \
 	 MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB |    \
-	 MAP_32BIT | MAP_FIXED_NOREPLACE)
+	 ARCH_MAP_32BIT | MAP_FIXED_NOREPLACE)
 
 /* What mmap(2) asks of the descriptor. */
 static int map_backing(struct file *f, unsigned prot, unsigned flags, struct mm_backing **out)

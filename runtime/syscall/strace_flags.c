@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "runtime/arch/regs.h"
 #include "runtime/syscall/strace.h"
 
 struct flag_name {
@@ -70,7 +71,7 @@ void strace_map_flags(struct strace_line *l, uint64_t flags)
 	static const char *const kinds[] = {"MAP_FILE", "MAP_SHARED", "MAP_PRIVATE",
 					    "MAP_SHARED_VALIDATE"};
 	static const struct flag_name names[] = {
-		FLAG(MAP_FIXED),	   FLAG(MAP_ANONYMOUS), FLAG(MAP_32BIT),
+		FLAG(MAP_FIXED),	   FLAG(MAP_ANONYMOUS), {ARCH_MAP_32BIT, "MAP_32BIT"},
 		FLAG(MAP_GROWSDOWN),	   FLAG(MAP_LOCKED),	FLAG(MAP_NORESERVE),
 		FLAG(MAP_POPULATE),	   FLAG(MAP_NONBLOCK),	FLAG(MAP_STACK),
 		FLAG(MAP_HUGETLB),	   FLAG(MAP_SYNC),	FLAG(MAP_FIXED_NOREPLACE),

@@ -7,7 +7,6 @@ libnacre_a_SOURCES += \
 	runtime/task/exec.c \
 	runtime/task/exec.h \
 	runtime/task/exit.c \
-	runtime/task/arch_prctl_x86_64.c \
 	runtime/task/ident.c \
 	runtime/task/ident.h \
 	runtime/task/loop.c \
@@ -31,3 +30,6 @@ libnacre_a_SOURCES += \
 	runtime/task/usage.c \
 	runtime/task/usage.h \
 	runtime/task/waitpid.c
+if ARCH_X86_64
+libnacre_a_SOURCES += runtime/task/arch_prctl_x86_64.c
+endif

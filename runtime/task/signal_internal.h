@@ -8,7 +8,7 @@
 /* struct sigaction's kernel constants that <signal.h> hides or names differently. */
 #define GUEST_SA_RESTORER 0x04000000ull
 #define GUEST_SS_AUTODISARM 0x80000000u
-#define GUEST_MINSIGSTKSZ 2048u
+#define GUEST_MINSIGSTKSZ ARCH_MINSIGSTKSZ
 #define HANDLER_DFL 0ull
 #define HANDLER_IGN 1ull
 

@@ -3,28 +3,13 @@
  * The guest's vDSO (vdso(7)): clocks answered at user level from the clock page, and the system call
  * where the page is too old or does not know the clock. Freestanding; runs inside the guest.
  */
-#include "runtime/loader/vdso_data.h"
+#include "runtime/loader/vdso/clock.h"
 
-#define NS_PER_SEC 1000000000ull
 #define NR_gettimeofday 96
 #define NR_time 201
 #define NR_clock_gettime 228
 #define NR_clock_getres 229
 #define NR_getcpu 309
-
-#define EXPORT __attribute__((visibility("default")))
-
-struct guest_timespec {
-	int64_t tv_sec, tv_nsec;
-};
-struct guest_timeval {
-	int64_t tv_sec, tv_usec;
-};
-struct guest_timezone {
-	int32_t minutes_west, dst_time;
-};
-
-extern const volatile struct vdso_data vvar_page __attribute__((visibility("hidden")));
 
 static inline long call2(long nr, const void *a, const void *b)
 {
@@ -44,37 +29,6 @@ static inline uint64_t read_counter(void)
 
 	__asm__ volatile("lfence; rdtsc" : "=a"(lo), "=d"(hi)::"memory");
 	return (uint64_t)hi << 32 | lo;
-}
-
-/* Nanoseconds of the clock, or 0: not known here. */
-static uint64_t clock_ns(int id)
-{
-	int coarse, index = vdso_clock_index(id, &coarse);
-	uint64_t ns, ticks, counter;
-	uint32_t seq;
-
-	if (index < 0)
-		return 0;
-	do {
-		seq = __atomic_load_n(&vvar_page.seq, __ATOMIC_ACQUIRE);
-		if (seq & 1) {
-			/* Written by a host thread that may not be running: spinning is no use. */
-			return 0;
-		}
-		if (!vvar_page.usable)
-			return 0;
-		counter = read_counter();
-		ticks = counter - vvar_page.counter_base;
-		/* A counter a few ticks behind another core's: no time has passed. */
-		if ((int64_t)ticks < 0)
-			ticks = 0;
-		if (ticks > vvar_page.counter_span)
-			return 0;
-		ns = vvar_page.clock[index].base_ns +
-		     vdso_scale(ticks, vvar_page.clock[index].mult);
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	} while (__atomic_load_n(&vvar_page.seq, __ATOMIC_RELAXED) != seq);
-	return coarse ? ns - ns % VDSO_COARSE_NS : ns;
 }
 
 EXPORT int __vdso_clock_gettime(int id, struct guest_timespec *ts)

@@ -77,3 +77,21 @@ void platform_forget_root(struct platform *p, uint64_t root)
 		atomic_compare_exchange_strong(&p->vcpus[i]->root, &expect, 0);
 	}
 }
+
+void flush_abandon(struct platform *p, struct vcpu *v, const struct tlb_request *req)
+{
+	(void)p;
+	(void)req;
+	atomic_store(&v->need_flush, true);
+}
+
+uint64_t platform_new_root(struct platform *p, gpa_t table)
+{
+	(void)p;
+	return table.v;
+}
+
+void flush_destroy(struct platform *p)
+{
+	(void)p;
+}
