@@ -68,6 +68,7 @@ AC_ARG_ENABLE([debug],
 	[AS_HELP_STRING([--enable-debug], [check lock order and invariants at run time (slow)])])
 AS_IF([test "x$enable_debug" = xyes], [NACRE_DEFINES="$NACRE_DEFINES -DNACRE_DEBUG"])
 AC_SUBST([NACRE_DEFINES])
+AM_CONDITIONAL([DEBUG], [test "x$enable_debug" = xyes])
 
 AC_ARG_ENABLE([sanitizers],
 	[AS_HELP_STRING([--enable-sanitizers=LIST],

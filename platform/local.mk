@@ -8,3 +8,10 @@ if ARCH_ARM64
 libnacre_a_SOURCES += platform/flush_arm64.c platform/shim_arm64.c platform/cpu_arm64.c \
 	platform/fpu_arm64.c platform/counter_arm64.c
 endif
+
+# Debug builds check the lock order at run time.
+if DEBUG
+libnacre_a_SOURCES += platform/lockdep.c
+AM_LDFLAGS += -Wl,--wrap=pthread_mutex_init,--wrap=pthread_mutex_destroy \
+	-Wl,--wrap=pthread_mutex_lock,--wrap=pthread_mutex_trylock,--wrap=pthread_mutex_unlock
+endif
