@@ -254,27 +254,41 @@ static bool wants_help(int argc, char **argv, bool stop)
 	return false;
 }
 
+/* --name or --name=value before "--". */
+static bool names_option(int argc, char **argv, const char *name)
+{
+	size_t n = name ? strlen(name) : 0;
+
+	for (int i = 0; name && i < argc && strcmp(argv[i], "--"); i++)
+		if (!strncmp(argv[i], "--", 2) && !strncmp(argv[i] + 2, name, n) &&
+		    (!argv[i][n + 2] || argv[i][n + 2] == '='))
+			return true;
+	return false;
+}
+
 static int run_command(struct cli *cli, int argc, char **argv, struct oci_error *err)
 {
 	const struct cli_command *c = cli->command;
+	bool stop = c->stop_at_argument || names_option(argc, argv, c->program_option);
 	int status = 0;
 
-	if (wants_help(argc, argv, c->stop_at_argument)) {
+	if (wants_help(argc, argv, stop)) {
 		cli_print_command_help(c);
 		return 0;
 	}
 	cli->args = calloc((size_t)argc + 1, sizeof(*cli->args));
 	if (!cli->args)
 		return 1;
-	if (cli_parse(c->options, argc, argv, c->stop_at_argument, &cli->values, cli->lists,
-		      cli->args, &cli->nargs, err)) {
+	if (cli_parse(c->options, argc, argv, stop, &cli->values, cli->lists, cli->args,
+		      &cli->nargs, err)) {
 		printf("Incorrect Usage: %s\n\n", err->msg);
 		cli_print_command_help(c);
 		fflush(stdout);
 		log_fatal(err->msg);
 		return 1;
 	}
-	if (check_count(c, cli->nargs, err)) {
+	if (!(c->program_option && cli_string(cli, c->program_option)) &&
+	    check_count(c, cli->nargs, err)) {
 		printf("Incorrect Usage.\n\n");
 		cli_print_command_help(c);
 		fflush(stdout);

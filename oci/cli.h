@@ -32,6 +32,8 @@ struct cli_command {
 	int (*run)(const struct cli *cli, int *status, struct oci_error *err);
 	const char *prefix; /* in front of error sentences: "nacre run failed: " */
 	int failure;	    /* exit code of an error, 0: 1 */
+	/* With this option the arguments are a program's own: any number, no flags after the first. */
+	const char *program_option;
 };
 
 struct cli_values {

@@ -38,7 +38,7 @@ const struct cli_option cli_global_options[] = {
 const struct cli_command *const cli_commands[] = {
 	&cmd_create, &cmd_delete, &cmd_events, &cmd_exec,   &cmd_features, &cmd_kill,
 	&cmd_list,   &cmd_pause,  &cmd_ps,     &cmd_resume, &cmd_run,	   &cmd_spec,
-	&cmd_start,  &cmd_state,  &cmd_update, NULL,
+	&cmd_start,  &cmd_state,  &cmd_unpack, &cmd_update, NULL,
 };
 
 void cli_print_version(void)

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,7 +12,9 @@
 #include "oci/commands.h"
 #include "oci/console.h"
 #include "oci/foreground.h"
+#include "oci/image_helper.h"
 #include "oci/log.h"
+#include "oci/tree.h"
 
 static void forward(int sig, void *arg)
 {
@@ -20,8 +25,8 @@ static void forward(int sig, void *arg)
 		log_debug("signal %d not forwarded: %s", sig, err.msg);
 }
 
-static int foreground(const struct cli *c, struct container *box, int sfd, int *status,
-		      struct oci_error *err)
+static int foreground(const struct cli *c, const char *id, struct container *box, int sfd,
+		      int *status, struct oci_error *err)
 {
 	struct console_relay relay;
 	bool terminal = box->master >= 0;
@@ -50,19 +55,17 @@ static int foreground(const struct cli *c, struct container *box, int sfd, int *
 	/* Deleted by somebody else meanwhile; what has its name now is not ours. */
 	if (faccessat(box->dir, OCI_STATE_FILE, F_OK, 0))
 		return 0;
-	return container_delete(&c->global, box, c->args[0], err);
+	return container_delete(&c->global, box, id, err);
 }
 
-static int run(const struct cli *c, int *status, struct oci_error *err)
+static int run_bundle(const struct cli *c, struct container_options o, int *status,
+		      struct oci_error *err)
 {
-	struct container_options o;
 	struct container box;
 	struct oci_error ignored;
 	cleanup_fd int sfd = -1;
 	int r;
 
-	cli_container_options(c, &o);
-	o.detach = cli_bool(c, "detach");
 	if (!o.detach && !cli_bool(c, "no-subreaper"))
 		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	if (!o.detach) {
@@ -73,17 +76,75 @@ static int run(const struct cli *c, int *status, struct oci_error *err)
 	r = container_create(&c->global, &o, &box, err);
 	if (r)
 		return r;
-	r = o.detach ? container_start(&box, err) : foreground(c, &box, sfd, status, err);
+	r = o.detach ? container_start(&box, err) : foreground(c, o.id, &box, sfd, status, err);
 	if (r && !container_end(&box, &ignored)) {
 		waitpid(box.state.pid, NULL, 0);
-		container_delete(&c->global, &box, c->args[0], &ignored);
+		container_delete(&c->global, &box, o.id, &ignored);
 	}
 	container_free(&box);
 	return r;
 }
 
+/* A bundle of the image, kept where --bundle says, else gone with the container. */
+static int run_image(const struct cli *c, struct container_options o, int *status,
+		     struct oci_error *err)
+{
+	bool kept = cli_string(c, "bundle") != NULL;
+	struct image_request q = {
+		.image = cli_string(c, "image"),
+		.args = c->args,
+		.nargs = c->nargs,
+		.terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO),
+		.want_command = true,
+	};
+	cleanup_free char *store = NULL, *bundle = NULL;
+	unsigned number = 0;
+	char id[64];
+	int r;
+
+	if (!kept && (o.detach || cli_bool(c, "keep")))
+		return oci_fail(
+			err, EINVAL,
+			"--image with --detach or --keep wants --bundle, to be removed later");
+	if (getrandom(&number, sizeof(number), 0) < 0)
+		return oci_fail_errno(err, errno, "getrandom");
+	snprintf(id, sizeof(id), "image-%d-%08x", (int)getpid(), number);
+	o.id = cli_string(c, "name") ? cli_string(c, "name") : id;
+	if (!kept) {
+		r = image_helper_store(&store, err);
+		if (!r && asprintf(&bundle, "%s/%s", store, id) < 0) {
+			bundle = NULL;
+			r = oci_fail_errno(err, ENOMEM, "%s", store);
+		}
+		if (r)
+			return r;
+		o.bundle = bundle;
+	}
+	q.bundle = o.bundle;
+	r = image_helper_unpack(c, &q, err);
+	if (r)
+		return r;
+	r = run_bundle(c, o, status, err);
+	if (!kept && tree_remove(AT_FDCWD, bundle))
+		log_warning("%s could not be removed", bundle);
+	return r;
+}
+
+static int run(const struct cli *c, int *status, struct oci_error *err)
+{
+	struct container_options o;
+
+	cli_container_options(c, &o);
+	o.detach = cli_bool(c, "detach");
+	return cli_string(c, "image") ? run_image(c, o, status, err)
+				      : run_bundle(c, o, status, err);
+}
+
 static const struct cli_option options[] = {
 	CLI_CREATE_OPTIONS,
+	CLI_IMAGE_OPTIONS,
+	{"image", NULL, CLI_STRING, "run this image; the arguments replace its command", NULL},
+	{"name", NULL, CLI_STRING, "the container's id, with --image", NULL},
 	{"detach", "d", CLI_BOOL, "do not wait for the container", NULL},
 	{"keep", NULL, CLI_BOOL, "do not delete the container when it has ended", NULL},
 	{"no-subreaper", NULL, CLI_BOOL, "do not adopt orphans of the container's processes", NULL},
@@ -93,14 +154,16 @@ static const struct cli_option options[] = {
 const struct cli_command cmd_run = {
 	.name = "run",
 	.usage = "create and start a container",
-	.args = "<container-id>",
+	.args = "<container-id>, or --image IMAGE [argument...]",
 	.description =
 		"Makes a container of a bundle, starts it, and, without --detach, waits for it:\n"
 		"signals are passed on, its exit status is the command's, and what it held is\n"
-		"deleted. The id must be unique on this host.",
+		"deleted. The id must be unique on this host. With --image the bundle is made of\n"
+		"a container image first, as by nacre unpack, and removed at the end.",
 	.min_args = 1,
 	.max_args = 1,
 	.options = options,
 	.run = run,
 	.prefix = "nacre run failed: ",
+	.program_option = "image",
 };

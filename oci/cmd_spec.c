@@ -7,6 +7,7 @@
 #include "oci/buf.h"
 #include "oci/cleanup.h"
 #include "oci/commands.h"
+#include "oci/spec.h"
 
 #define LIST(b, key, ...)                                        \
 	json_strings(b, key, (const char *const[]){__VA_ARGS__}, \
@@ -49,7 +50,7 @@ static void begin_mount(struct buf *b, const char *at, const char *type, const c
 	json_str(b, "source", source);
 }
 
-static void mounts(struct buf *b, bool rootless)
+void spec_mounts(struct buf *b, bool rootless)
 {
 	json_array(b, "mounts");
 	begin_mount(b, "/proc", "proc", "proc");
@@ -107,7 +108,7 @@ static void namespaces(struct buf *b, bool rootless)
 	json_end_array(b);
 }
 
-static void linux_object(struct buf *b, bool rootless)
+void spec_linux(struct buf *b, bool rootless)
 {
 	json_object(b, "linux");
 	if (rootless) {
@@ -150,8 +151,8 @@ static int spec(const struct cli *c, int *status, struct oci_error *err)
 	json_bool(&b, "readonly", true);
 	json_end_object(&b);
 	json_str(&b, "hostname", "nacre");
-	mounts(&b, rootless);
-	linux_object(&b, rootless);
+	spec_mounts(&b, rootless);
+	spec_linux(&b, rootless);
 	json_end_object(&b);
 	if (!buf_ok(&b))
 		return oci_fail_errno(err, ENOMEM, "spec");

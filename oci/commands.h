@@ -7,7 +7,7 @@
 
 extern const struct cli_command cmd_create, cmd_delete, cmd_events, cmd_exec, cmd_features, cmd_kill,
 	cmd_list, cmd_pause, cmd_ps, cmd_resume, cmd_run, cmd_spec, cmd_start, cmd_state,
-	cmd_update;
+	cmd_unpack, cmd_update;
 
 /* The options create and run share. */
 #define CLI_CREATE_OPTIONS                                                                        \

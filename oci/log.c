@@ -46,6 +46,11 @@ bool log_debugging(void)
 	return sink.debug;
 }
 
+bool log_is_json(void)
+{
+	return sink.json;
+}
+
 void log_mute(bool mute)
 {
 	sink.mute = mute;

@@ -16,6 +16,7 @@ int log_open(const char *path, bool json, bool debug);
 int log_fd(void);
 bool log_is_file(void);
 bool log_debugging(void);
+bool log_is_json(void);
 /* Say nothing for a while: a configuration that is read again was complained about already. */
 void log_mute(bool mute);
 /* Continue on another descriptor (the sandbox, which gives up standard error); -1: say nothing. */
