@@ -27,3 +27,11 @@ check_PROGRAMS += tests/unit/test_cpu
 tests_unit_test_cpu_SOURCES = tests/unit/test_cpu.c
 tests_unit_test_cpu_LDADD = libnacre.a $(UNIT_LIBS)
 TESTS += tests/unit/test_cpu
+
+# The lock-order checker itself, whether or not this build uses it.
+check_PROGRAMS += tests/unit/test_lockdep
+tests_unit_test_lockdep_SOURCES = tests/unit/test_lockdep.c platform/lockdep.c
+tests_unit_test_lockdep_LDFLAGS = -Wl,--wrap=pthread_mutex_init,--wrap=pthread_mutex_destroy \
+	-Wl,--wrap=pthread_mutex_lock,--wrap=pthread_mutex_trylock,--wrap=pthread_mutex_unlock
+tests_unit_test_lockdep_LDADD = $(UNIT_LIBS)
+TESTS += tests/unit/test_lockdep
