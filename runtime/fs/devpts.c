@@ -29,6 +29,14 @@ struct pts_node {
 
 static const struct vnode_ops pts_dir_ops, pts_dev_ops;
 
+/* The device number slaves that were opened through no path say they are on. */
+static _Atomic uint64_t last_dev;
+
+uint64_t devpts_dev(void)
+{
+	return atomic_load(&last_dev);
+}
+
 static struct pts_node *node_of(struct vnode *v)
 {
 	return container_of(v, struct pts_node, v);
@@ -218,6 +226,7 @@ static int devpts_mount(struct kernel *k, const char *options, struct vnode **ro
 	}
 	fs->kernel = k;
 	fs->dev = vfs_new_dev();
+	atomic_store(&last_dev, fs->dev);
 	fs->ptmx_mode = mode ? (uint32_t)strtoul(mode + 9, NULL, 8) & 0777 : 0;
 	clock_gettime(CLOCK_REALTIME, &fs->born);
 	*root = node_new(fs, &pts_dir_ops, S_IFDIR, 1);

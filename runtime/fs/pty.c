@@ -36,6 +36,13 @@ int pts_next(int index)
 	return index < (int)PTS_MAX ? index : -1;
 }
 
+void pts_free(struct tty *y)
+{
+	pthread_mutex_lock(&pts_lock);
+	pts[y->index] = NULL;
+	pthread_mutex_unlock(&pts_lock);
+}
+
 void pty_wake_all(struct tty *y)
 {
 	waitq_wake(&y->wait, 0, 0);
@@ -189,9 +196,7 @@ static void master_release(struct file *f)
 {
 	struct tty *y = f->data;
 
-	pthread_mutex_lock(&pts_lock);
-	pts[y->index] = NULL;
-	pthread_mutex_unlock(&pts_lock);
+	pts_free(y);
 	pthread_mutex_lock(&y->lock);
 	y->master_open = false;
 	pty_wake_all(y);
@@ -336,9 +341,9 @@ static int64_t slave_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_
 	return pty_ioctl(f, t, cmd, arg);
 }
 
-static void pty_stat(const struct tty *y, uint64_t rdev, struct kstat *out)
+void pty_stat(const struct tty *y, uint64_t rdev, struct kstat *out)
 {
-	*out = (struct kstat){.dev = 13,
+	*out = (struct kstat){.dev = devpts_dev(),
 			      .ino = 3 + (uint64_t)y->index,
 			      .rdev = rdev,
 			      .mode = S_IFCHR | y->mode,
@@ -388,10 +393,13 @@ const struct file_ops pty_slave_ops = {
 
 int pts_open(struct task *t, struct tty *y, unsigned flags, struct file **out)
 {
-	struct file *f = file_alloc(&pty_slave_ops,
-				    flags & ~(unsigned)(O_NOCTTY | O_CREAT | O_EXCL | O_TRUNC));
+	struct file *f;
 	int ret = 0;
 
+	if (y->host)
+		return tty_host_open(t, y, flags, out);
+	f = file_alloc(&pty_slave_ops,
+		       flags & ~(unsigned)(O_NOCTTY | O_CREAT | O_EXCL | O_TRUNC));
 	if (!f)
 		return -ENFILE;
 	f->data = tty_get(y);
@@ -415,7 +423,7 @@ int pts_open(struct task *t, struct tty *y, unsigned flags, struct file **out)
 	return 0;
 }
 
-static int pts_allocate(struct tty *y)
+int pts_allocate(struct tty *y)
 {
 	int ret = -ENOSPC;
 

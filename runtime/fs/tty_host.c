@@ -5,6 +5,7 @@
  */
 #include <asm/termbits.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -23,7 +24,7 @@ struct tty *tty_console(void)
 	struct tty *y = NULL;
 
 	pthread_mutex_lock(&host_lock);
-	list_for_each(l, &host_ttys) {
+	list_for_each (l, &host_ttys) {
 		struct tty *x = list_entry(l, struct tty, host_link);
 
 		if (x->console)
@@ -33,30 +34,51 @@ struct tty *tty_console(void)
 	return y;
 }
 
+/*
+ * The container's own is /dev/console; those of processes started from outside get a name in devpts.
+ * host_lock held.
+ */
+static struct tty *host_tty_new(struct kernel *k, const struct stat *st)
+{
+	struct tty *y = tty_alloc(k);
+
+	if (!y)
+		return NULL;
+	y->host = true;
+	y->host_rdev = st->st_rdev;
+	y->host_fd = -1;
+	/* Those the first process is given come before it is in the table. */
+	y->console = !k->init && list_empty(&host_ttys);
+	y->rdev = makedev(5, 1);
+	y->uid = st->st_uid;
+	y->gid = 5; /* tty, as in ptmx_open() */
+	y->mode = 0620;
+	if (!y->console && pts_allocate(y)) {
+		tty_put(y);
+		return NULL;
+	}
+	if (y->console)
+		snprintf(y->name, sizeof(y->name), "/dev/console");
+	else
+		snprintf(y->name, sizeof(y->name), "/dev/pts/%d", y->index);
+	list_add_tail(&host_ttys, &y->host_link);
+	return y;
+}
+
 /* The tty of a host device, made when it is new. With a reference. */
-static struct tty *host_tty_of(struct kernel *k, uint64_t host_rdev)
+static struct tty *host_tty_of(struct kernel *k, const struct stat *st)
 {
 	struct tty *y = NULL;
 
 	pthread_mutex_lock(&host_lock);
-	list_for_each(l, &host_ttys) {
+	list_for_each (l, &host_ttys) {
 		struct tty *x = list_entry(l, struct tty, host_link);
 
-		if (x->host_rdev == host_rdev)
+		if (x->host_rdev == st->st_rdev)
 			y = x;
 	}
-	if (!y) {
-		y = tty_alloc(k);
-		if (y) {
-			y->host = true;
-			y->host_rdev = host_rdev;
-			y->rdev = makedev(5, 1);
-			y->host_fd = -1;
-			/* Those the first process is given come before it is in the table. */
-			y->console = !k->init && list_empty(&host_ttys);
-			list_add_tail(&host_ttys, &y->host_link);
-		}
-	}
+	if (!y)
+		y = host_tty_new(k, st);
 	if (y)
 		tty_get(y);
 	pthread_mutex_unlock(&host_lock);
@@ -134,15 +156,12 @@ static const struct host_tty_ioctl {
 	uint8_t in, out;
 	bool change; /* a background group gets SIGTTOU */
 } host_ioctls[] = {
-	{TCGETS, 0, 36, false},		 {TCSETS, 36, 0, true},
-	{TCSETSW, 36, 0, true},		 {TCSETSF, 36, 0, true},
-	{0x802C542Au, 0, 44, false},	 {0x402C542Bu, 44, 0, true},
-	{0x402C542Cu, 44, 0, true},	 {0x402C542Du, 44, 0, true},
-	{TIOCGWINSZ, 0, 8, false},	 {TIOCSWINSZ, 8, 0, false},
-	{FIONREAD, 0, 4, false},	 {TIOCOUTQ, 0, 4, false},
-	{TIOCGETD, 0, 4, false},	 {TCFLSH, 0, 0, true},
-	{TCXONC, 0, 0, true},		 {TCSBRK, 0, 0, true},
-	{TCSBRKP, 0, 0, true},
+	{TCGETS, 0, 36, false},	    {TCSETS, 36, 0, true},	 {TCSETSW, 36, 0, true},
+	{TCSETSF, 36, 0, true},	    {0x802C542Au, 0, 44, false}, {0x402C542Bu, 44, 0, true},
+	{0x402C542Cu, 44, 0, true}, {0x402C542Du, 44, 0, true},	 {TIOCGWINSZ, 0, 8, false},
+	{TIOCSWINSZ, 8, 0, false},  {FIONREAD, 0, 4, false},	 {TIOCOUTQ, 0, 4, false},
+	{TIOCGETD, 0, 4, false},    {TCFLSH, 0, 0, true},	 {TCXONC, 0, 0, true},
+	{TCSBRK, 0, 0, true},	    {TCSBRKP, 0, 0, true},
 };
 
 static int64_t host_tty_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t arg)
@@ -177,9 +196,13 @@ static int host_tty_getattr(struct file *f, struct kstat *out)
 	struct tty *y = f->data;
 	int ret;
 
-	/* stdio is /dev/console, so that ttyname(3) finds it. */
 	if (f->path.node)
 		return f->path.node->ops->getattr(f->path.node, out);
+	/* So that ttyname(3) finds it under the name /proc has. */
+	if (!y->console) {
+		pty_stat(y, y->rdev, out);
+		return 0;
+	}
 	ret = dev_console_stat(out);
 	if (!ret)
 		return 0;
@@ -209,8 +232,10 @@ static void host_tty_unused(struct tty *y)
 		y->host_fd = -1;
 	}
 	pthread_mutex_unlock(&host_lock);
-	if (drop)
+	if (drop) {
+		pts_free(y);
 		tty_put(y);
+	}
 }
 
 static void host_tty_release(struct file *f)
@@ -237,7 +262,8 @@ static int host_file(struct kernel *k, struct tty *y, int fd, unsigned flags, st
 	 * An own description without blocking: a read that two tasks race for must not hang. Where it
 	 * cannot be had the poll before the read has to do.
 	 */
-	int own = host_reopen(k, fd, (int)((flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+	int own =
+		host_reopen(k, fd, (int)((flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
 	struct file *f = file_alloc(&tty_host_ops, flags & (O_ACCMODE | O_NONBLOCK | O_APPEND));
 
 	if (!f) {
@@ -251,7 +277,7 @@ static int host_file(struct kernel *k, struct tty *y, int fd, unsigned flags, st
 		close(fd);
 	f->host_fd = own >= 0 ? own : fd;
 	f->data = y;
-	f->anon_name = "/dev/console";
+	f->anon_name = y->name;
 	pthread_mutex_lock(&host_lock);
 	y->slaves++;
 	pthread_mutex_unlock(&host_lock);
@@ -269,7 +295,7 @@ int tty_host_file(struct kernel *k, int fd, struct file **out)
 		close(fd);
 		return -ENOTTY;
 	}
-	y = host_tty_of(k, st.st_rdev);
+	y = host_tty_of(k, &st);
 	if (!y) {
 		close(fd);
 		return -ENOMEM;

@@ -24,6 +24,7 @@ struct tty {
 	struct list host_link; /* host_lock of tty_host.c, as are host_fd and slaves there */
 	bool console; /* host: the container's own, kept for /dev/console */
 	uint64_t host_rdev;
+	char name[24]; /* of a host terminal: immutable */
 	int host_fd; /* kept for /dev/tty and /dev/console, or -1 */
 	/* pseudo-terminals; protected by lock */
 	pthread_mutex_t lock;
@@ -65,6 +66,12 @@ int64_t pty_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t arg);
 int pts_open(struct task *t, struct tty *y, unsigned flags, struct file **out);
 struct tty *pts_by_index(unsigned index); /* a reference, or NULL */
 int pts_next(int index);		  /* lowest allocated index >= index, or -1 */
+/* A number and a name in devpts; until pts_free(). -ENOSPC. */
+int pts_allocate(struct tty *y);
+void pts_free(struct tty *y);
+/* What fstat(2) says of a slave that was opened through no path. */
+void pty_stat(const struct tty *y, uint64_t rdev, struct kstat *out);
+uint64_t devpts_dev(void); /* devpts.c */
 /* Wake both sides after a change; lock held. */
 void pty_wake_all(struct tty *y);
 /* tty_host.c */
