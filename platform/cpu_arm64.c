@@ -59,6 +59,7 @@ static void record(struct vcpu *v, const struct nacre_exit *exit, const struct c
 		.reason = (uint8_t)exit->reason,
 		.trap = (uint8_t)trap->kind,
 		.vector = (uint16_t)trap->vector,
+		.detail = exit->detail,
 		.pc = r->pc,
 		.addr = trap->addr.v,
 		.nr = r->x[8],
@@ -224,8 +225,8 @@ size_t arch_report(const struct vcpu *v, char *buf, size_t cap)
 		const struct exit_record *e = &v->ring[i % EXIT_RING];
 
 		n = snprintf(buf + len, cap - len,
-			     "exit %u: %s, %s, class %u, pc %lx, address %lx, x8 %lx\n", i,
-			     reasons[e->reason], traps[e->trap], e->vector, e->pc, e->addr, e->nr);
+			     "exit %u: %s (%#x), %s, class %u, pc %lx, address %lx, x8 %lx\n", i,
+			     reasons[e->reason], e->detail, traps[e->trap], e->vector, e->pc, e->addr, e->nr);
 		len += n < 0 ? 0 : (size_t)n;
 	}
 	return len < cap ? len : cap;

@@ -27,6 +27,7 @@ struct vcpu_stats { /* written by the holder only, read by anyone */
 struct exit_record {
 	uint8_t reason, trap;
 	uint16_t vector;
+	uint32_t detail; /* arm64: struct nacre_exit's */
 	uint64_t pc, addr, nr;
 };
 

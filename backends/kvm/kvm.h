@@ -27,6 +27,7 @@ struct nacre_vm {
 		uint64_t gpa, len;
 	} slot[KVM_MAX_SLOTS]; /* len 0: free */
 	uint32_t nslots;       /* high-water mark */
+	uint32_t nvcpus;       /* arm64: created so far; protected by lock */
 	void *drop_host;       /* the page behind the slot vm_drop_tables() makes and deletes */
 };
 

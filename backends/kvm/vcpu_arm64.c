@@ -99,6 +99,21 @@ static uint64_t counter_hz(void)
 	return hz;
 }
 
+/*
+ * Kernels name the vCPU of an interrupt line by its number or by its place in the order of creation:
+ * here the two are the same.
+ */
+static int alloc_in_order(struct nacre_vm *vm, struct nacre_vcpu **out)
+{
+	int ret;
+
+	pthread_mutex_lock(&vm->lock);
+	ret = kvm_vcpu_alloc(vm, vm->nvcpus, out);
+	vm->nvcpus += !ret;
+	pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
 static int vcpu_init(struct nacre_vcpu *v)
 {
 	struct kvm_vcpu_init init;
@@ -111,7 +126,7 @@ static int vcpu_init(struct nacre_vcpu *v)
 
 int kvm_arch_vm_init(struct nacre_vm *vm, char *err, size_t errlen)
 {
-	int ret = kvm_vcpu_alloc(vm, 0, &vm->first);
+	int ret = alloc_in_order(vm, &vm->first);
 
 	if (!ret)
 		ret = vcpu_init(vm->first);
@@ -163,12 +178,14 @@ int kvm_vcpu_create(struct nacre_vm *vm, uint32_t index, const struct nacre_boot
 		v = vm->first;
 		vm->first = NULL;
 	} else {
-		ret = kvm_vcpu_alloc(vm, index, &v);
+		ret = alloc_in_order(vm, &v);
 		if (!ret)
 			ret = vcpu_init(v);
 	}
-	if (!ret)
+	if (!ret) {
+		v->boot = *boot;
 		ret = boot_regs(v, &boot->arm64);
+	}
 	if (ret) {
 		if (v)
 			kvm_vcpu_destroy(v);
@@ -182,6 +199,16 @@ static bool is_doorbell(const struct kvm_run *run)
 {
 	return run->exit_reason == KVM_EXIT_MMIO && run->mmio.is_write &&
 	       run->mmio.phys_addr == SHIM_DOORBELL_GPA;
+}
+
+/* The vCPU stands nobody knows where: back to the start, so that its next user finds it in the shim. */
+static void start_over(struct nacre_vcpu *v)
+{
+	v->run->immediate_exit = 1; /* finish a half-done access, which would move the pc */
+	ioctl(v->fd, KVM_RUN, 0);
+	v->run->immediate_exit = 0;
+	boot_regs(v, &v->boot.arm64);
+	set_line(v, false);
 }
 
 static void explain_other(struct nacre_vcpu *v, int err, struct nacre_exit *exit)
@@ -216,6 +243,7 @@ int kvm_vcpu_run(struct nacre_vcpu *v, struct nacre_regs *regs, uint32_t load,
 	*exit = (struct nacre_exit){.reason = NACRE_EXIT_DOORBELL, .gpa = ~0ull};
 	if (err || !is_doorbell(v->run)) {
 		explain_other(v, err, exit);
+		start_over(v);
 		return 0;
 	}
 	memcpy(&exit->detail, v->run->mmio.data, sizeof exit->detail);
