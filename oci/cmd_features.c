@@ -41,7 +41,7 @@ static void linux_features(struct buf *b)
 	json_bool(b, "systemdUser", false);
 	json_end_object(b);
 	json_object(b, "seccomp");
-	json_bool(b, "enabled", false);
+	json_bool(b, "enabled", true);
 	json_end_object(b);
 	json_object(b, "apparmor");
 	json_bool(b, "enabled", false);

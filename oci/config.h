@@ -30,6 +30,7 @@ enum oci_ns {
 	OCI_NS_COUNT
 };
 
+struct sock_filter;
 struct oci_arena; /* allocations freed together */
 void *oci_arena_alloc(struct oci_arena **a, size_t n, size_t size);
 void oci_arena_free(struct oci_arena **a);
@@ -135,6 +136,9 @@ struct oci_config {
 	unsigned long rootfs_propagation; /* MS_*, 0: not given */
 	const char *const *masked_paths, *const *readonly_paths;
 	size_t nmasked, nreadonly;
+	yajl_val seccomp_tree; /* linux.seccomp as written; NULL: none */
+	const struct sock_filter *seccomp; /* compiled by oci_seccomp_compile() */
+	size_t nseccomp;
 	struct oci_resources resources;
 };
 

@@ -151,7 +151,6 @@ static void warn_unapplied(yajl_val lx)
 	static const struct {
 		const char *key, *why;
 	} keys[] = {
-		{"seccomp", "not enforced yet"},
 		{"intelRdt", "not applied"},
 		{"mountLabel", "not applied"},
 		{"personality", "not applied"},
@@ -191,6 +190,7 @@ int oci_config_linux(struct oci_config *cfg, yajl_val lx, struct oci_error *err)
 				    (char ***)&cfg->readonly_paths, &cfg->nreadonly, err)) ||
 	    (r = check_paths("maskedPaths", cfg->masked_paths, cfg->nmasked, err)) ||
 	    (r = check_paths("readonlyPaths", cfg->readonly_paths, cfg->nreadonly, err)) ||
+	    (r = json_in_object(&in, lx, "linux", "seccomp", &cfg->seccomp_tree)) ||
 	    (r = json_in_object(&in, lx, "linux", "resources", &res)))
 		return r;
 	if (res && (r = oci_resources_parse(&cfg->arena, res, FILE_NAME, "linux.resources",

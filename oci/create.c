@@ -27,6 +27,7 @@
 #include "oci/json.h"
 #include "oci/log.h"
 #include "oci/sandbox.h"
+#include "oci/seccomp.h"
 
 struct birth {
 	const struct oci_global *g;
@@ -95,6 +96,8 @@ static int load_bundle(struct birth *b, struct oci_error *err)
 	r = oci_config_load(b->bundle_fd, &b->cfg, err);
 	if (!r)
 		r = check_options(b, err);
+	if (!r)
+		r = oci_seccomp_compile(&b->cfg, err);
 	if (r)
 		return r;
 	s->bundle = realpath(b->o->bundle, NULL);

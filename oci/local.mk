@@ -65,6 +65,8 @@ libnacre_a_SOURCES += \
 	oci/sandbox_exec.c \
 	oci/sandbox_exec.h \
 	oci/sandbox_loop.c \
+	oci/seccomp.c \
+	oci/seccomp.h \
 	oci/signals.c \
 	oci/signals.h \
 	oci/state.c \

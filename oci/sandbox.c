@@ -233,6 +233,8 @@ void sandbox_fill_process(const struct sandbox *s, const struct oci_process *p,
 	k->cap_bounding = p->cap_bounding;
 	k->cap_ambient = p->cap_ambient;
 	k->no_new_privs = p->no_new_privs;
+	k->seccomp = s->cfg->seccomp;
+	k->nseccomp = s->cfg->nseccomp;
 	for (int i = 0; i < OCI_NRLIMITS; i++)
 		k->rlimits[i] = p->rlimit_set[i] ? p->rlimits[i] : s->limits[i];
 }

@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 struct kernel;
+struct sock_filter; /* <linux/filter.h> */
 
 struct kernel_mount {
 	const char *target; /* absolute path in the container */
@@ -39,6 +40,8 @@ struct kernel_process_spec {
 	mode_t umask; /* (mode_t)-1: 022 */
 	uint64_t cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
 	bool no_new_privs;
+	const struct sock_filter *seccomp; /* judges its system calls and its children's; or NULL */
+	size_t nseccomp;		   /* instructions */
 	struct rlimit64 rlimits[16]; /* indexed by RLIMIT_*, always all filled in */
 	int stdio[3];		     /* host descriptors; -1: closed. Owned by the kernel afterwards */
 	int extra_fds;		     /* --preserve-fds: how many become descriptors 3 .. 3+n-1 */
@@ -88,6 +91,11 @@ int kernel_exec(struct kernel *k, const struct kernel_process_spec *spec,
 		void (*done)(int status, void *arg), void *arg, char *err, size_t errlen);
 /* Guest pids alive, at most cap; returns the count. */
 size_t kernel_pids(struct kernel *k, pid_t *pids, size_t cap);
+/*
+ * The processes as a JSON array of {pid, ppid, uid, threads, ageMs, cpuMs, command}; those that do not
+ * fit in cap (at least 4 bytes) are left out. The length.
+ */
+size_t kernel_processes_json(struct kernel *k, char *buf, size_t cap);
 /* nacre's own counters as one JSON object; returns the length (snprintf rules). */
 size_t kernel_stats_json(struct kernel *k, char *buf, size_t cap);
 void kernel_destroy(struct kernel *k);

@@ -18,6 +18,7 @@
 #include "runtime/task/loop.h"
 #include "runtime/task/pgrp.h"
 #include "runtime/task/pid.h"
+#include "runtime/task/seccomp.h"
 #include "runtime/task/timer.h"
 
 /* ---- copies ---- */
@@ -50,18 +51,22 @@ static char **strings_copy(char *const *v)
 int process_spec_copy(struct kernel_process_spec *dst, const struct kernel_process_spec *src)
 {
 	gid_t *groups = malloc((src->ngroups ? src->ngroups : 1) * sizeof(*groups));
+	struct sock_filter *seccomp = calloc(src->nseccomp + 1, sizeof(*seccomp));
 
 	*dst = *src;
 	dst->argv = strings_copy(src->argv);
 	dst->envp = strings_copy(src->envp);
 	dst->cwd = strdup(src->cwd ? src->cwd : "/");
 	dst->groups = groups;
-	if (!dst->argv || !dst->envp || !dst->cwd || !groups) {
+	dst->seccomp = seccomp;
+	if (!dst->argv || !dst->envp || !dst->cwd || !groups || !seccomp) {
 		process_spec_free(dst);
 		return -ENOMEM;
 	}
 	if (src->ngroups)
 		memcpy(groups, src->groups, src->ngroups * sizeof(*groups));
+	if (src->nseccomp)
+		memcpy(seccomp, src->seccomp, src->nseccomp * sizeof(*seccomp));
 	return 0;
 }
 
@@ -71,6 +76,7 @@ void process_spec_free(struct kernel_process_spec *s)
 	strings_free(s->envp);
 	free((void *)s->cwd);
 	free((void *)s->groups);
+	free((void *)s->seccomp);
 	*s = (struct kernel_process_spec){.stdio = {-1, -1, -1}};
 }
 
@@ -272,6 +278,9 @@ static int spec_chdir(struct task *t, const char *cwd)
 
 static int spec_build(struct kernel *k, struct kernel_process_spec *s, struct task *t)
 {
+	struct seccomp_chain *chain = NULL;
+	int ret;
+
 	t->cred = spec_cred(s);
 	t->process = process_alloc(k);
 	t->sighand = sighand_create();
@@ -284,7 +293,12 @@ static int spec_build(struct kernel *k, struct kernel_process_spec *s, struct ta
 	t->no_new_privs = s->no_new_privs;
 	if (s->umask != (mode_t)-1)
 		t->fs->umask = s->umask & 0777;
-	return spec_install_fds(t, s);
+	ret = spec_install_fds(t, s);
+	if (!ret && s->nseccomp)
+		ret = seccomp_chain_push(NULL, s->seccomp, s->nseccomp, &chain);
+	if (!ret)
+		atomic_store(&t->seccomp, chain);
+	return ret;
 }
 
 void process_spec_abandon(struct task *t)
