@@ -4,11 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "oci/buf.h"
 #include "oci/cgroup.h"
+#include "oci/cleanup.h"
 #include "oci/commands.h"
+#include "oci/control.h"
+#include "oci/json.h"
 
 #define MAX_PIDS 4096
 
@@ -24,8 +28,8 @@ static int print_json(const pid_t *pids, size_t n)
 	return 0;
 }
 
-/* ps(1) for the host processes that stand for the container. */
-static int print_table(const struct cli *c, const pid_t *pids, size_t n, struct oci_error *err)
+/* ps(1), with the options given, for the host processes that stand for the container. */
+static int print_host_table(const struct cli *c, const pid_t *pids, size_t n, struct oci_error *err)
 {
 	cleanup_buf struct buf list = {0};
 	char *argv[64] = {"ps", "-p", NULL, "-f", NULL};
@@ -57,14 +61,70 @@ static int print_table(const struct cli *c, const pid_t *pids, size_t n, struct 
 	return 0;
 }
 
+/* "hh:mm" of today, "Mon02" before that, as ps -f has it. */
+static void start_time(int64_t age_ms, char out[16])
+{
+	time_t now = time(NULL), then = now - age_ms / 1000;
+	struct tm tm;
+
+	localtime_r(&then, &tm);
+	strftime(out, 16, age_ms < 86400000 ? "%H:%M" : "%b%d", &tm);
+}
+
+static void print_row(yajl_val v, struct oci_error *err)
+{
+	struct json_in in = {"ps", err};
+	int64_t n[6] = {0};
+	static const char *const keys[] = {"uid", "pid", "ppid", "threads", "ageMs", "cpuMs"};
+	const char *command = "";
+	char start[16];
+
+	for (size_t i = 0; i < 6; i++)
+		json_in_int(&in, v, "", keys[i], 0, INT64_MAX, &n[i]);
+	json_in_string(&in, v, "", "command", &command);
+	start_time(n[4], start);
+	printf("%-8lld %7lld %7lld %4lld %5s %02lld:%02lld:%02lld ", (long long)n[0],
+	       (long long)n[1], (long long)n[2], (long long)n[3], start,
+	       (long long)(n[5] / 3600000), (long long)(n[5] / 60000 % 60),
+	       (long long)(n[5] / 1000 % 60));
+	/* A terminal must not take orders from a process's arguments. */
+	for (; *command; command++)
+		putchar((unsigned char)*command < 0x20 || *command == 0x7f ? '?' : *command);
+	putchar('\n');
+}
+
+/* The container's own processes, as it numbers them. */
+static int print_guest_table(int dir, struct oci_error *err)
+{
+	cleanup_free struct control_reply *reply = malloc(sizeof(*reply));
+	yajl_val list;
+	int r;
+
+	if (!reply)
+		return oci_fail_errno(err, ENOMEM, "ps");
+	r = control_call(dir, CONTROL_PS, 0, 0, reply, err);
+	if (r)
+		return r;
+	list = json_parse(reply->payload, reply->len, "ps", err);
+	if (!list)
+		return -EPROTO;
+	printf("%-8s %7s %7s %4s %5s %8s %s\n", "UID", "PID", "PPID", "NLWP", "STIME", "TIME",
+	       "CMD");
+	for (size_t i = 0; YAJL_IS_ARRAY(list) && i < list->u.array.len; i++)
+		print_row(list->u.array.values[i], err);
+	yajl_tree_free(list);
+	return fflush(stdout) ? oci_fail_errno(err, errno, "standard output") : 0;
+}
+
 static int ps(const struct cli *c, int *exit_status, struct oci_error *err)
 {
 	const char *format = cli_string(c, "format");
 	static pid_t pids[MAX_PIDS];
+	cleanup_fd int dir = -1;
 	enum oci_status status;
 	struct oci_state s;
 	size_t n;
-	int r = oci_state_find(c->global.root, c->args[0], &s, &status, NULL, err);
+	int r = oci_state_find(c->global.root, c->args[0], &s, &status, &dir, err);
 
 	(void)exit_status;
 	if (r)
@@ -80,7 +140,10 @@ static int ps(const struct cli *c, int *exit_status, struct oci_error *err)
 		return print_json(pids, n);
 	if (strcmp(format, "table"))
 		return oci_fail(err, EINVAL, "invalid format option");
-	return print_table(c, pids, n, err);
+	/* A frozen sandbox cannot tell. */
+	if (c->nargs > 1 || (status != OCI_RUNNING && status != OCI_CREATED))
+		return print_host_table(c, pids, n, err);
+	return print_guest_table(dir, err);
 }
 
 static const struct cli_option options[] = {
@@ -90,11 +153,13 @@ static const struct cli_option options[] = {
 
 const struct cli_command cmd_ps = {
 	.name = "ps",
-	.usage = "list the host processes of a container",
+	.usage = "list the processes of a container",
 	.args = "<container-id> [ps options]",
-	.description =
-		"The container's own processes live in one host process, the sandbox; it is what\n"
-		"the host's ps(1) can show.",
+	.description = "The table has the container's own processes with its own numbers. The json "
+		       "format\n"
+		       "has the pids of the host processes that stand for the container: the "
+		       "sandbox and one\n"
+		       "for each \"nacre exec\"; so has the table when ps(1) options are given.",
 	.min_args = 1,
 	.max_args = -1,
 	.stop_at_argument = true,

@@ -125,14 +125,6 @@ static void on_signal(struct loop *l, int sfd)
 	deliver(l, sig, false);
 }
 
-static void list_pids(struct loop *l)
-{
-	const size_t cap = CONTROL_PAYLOAD_MAX / sizeof(pid_t);
-	size_t n = kernel_pids(l->k, (pid_t *)(void *)l->reply.payload, cap);
-
-	l->reply.len = (uint32_t)((n < cap ? n : cap) * sizeof(pid_t));
-}
-
 static void on_control(struct loop *l)
 {
 	struct control_request req;
@@ -166,7 +158,8 @@ static void on_control(struct loop *l)
 		}
 		break;
 	case CONTROL_PS:
-		list_pids(l);
+		l->reply.len = (uint32_t)kernel_processes_json(l->k, l->reply.payload,
+							       CONTROL_PAYLOAD_MAX);
 		break;
 	default:
 		l->reply.result = -EOPNOTSUPP;

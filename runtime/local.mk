@@ -4,4 +4,5 @@ libnacre_a_SOURCES += \
 	runtime/kernel.h \
 	runtime/list.h \
 	runtime/process_spec.c \
-	runtime/process_spec.h
+	runtime/process_spec.h \
+	runtime/processes.c
