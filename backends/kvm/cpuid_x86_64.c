@@ -14,8 +14,11 @@
 #define KVM_CPUID_ENTRIES 256
 
 struct cpuid_table {
-	struct kvm_cpuid2 head;
-	struct kvm_cpuid_entry2 entry[KVM_CPUID_ENTRIES];
+	union {
+		struct kvm_cpuid2 list;
+		uint8_t room[sizeof(struct kvm_cpuid2) +
+			     KVM_CPUID_ENTRIES * sizeof(struct kvm_cpuid_entry2)];
+	};
 };
 
 enum { EAX, EBX, ECX, EDX };
@@ -63,8 +66,8 @@ static const struct {
 
 static struct kvm_cpuid_entry2 *find(const struct nacre_vm *vm, uint32_t leaf, uint32_t subleaf)
 {
-	for (uint32_t i = 0; i < vm->cpuid->head.nent; i++) {
-		struct kvm_cpuid_entry2 *e = &vm->cpuid->entry[i];
+	for (uint32_t i = 0; i < vm->cpuid->list.nent; i++) {
+		struct kvm_cpuid_entry2 *e = &vm->cpuid->list.entries[i];
 
 		if (e->function == leaf && e->index == subleaf)
 			return e;
@@ -124,7 +127,7 @@ int kvm_cpuid_filter(struct nacre_vm *vm, char *err, size_t errlen)
 		snprintf(err, errlen, "out of memory");
 		return -ENOMEM;
 	}
-	vm->cpuid->head.nent = KVM_CPUID_ENTRIES;
+	vm->cpuid->list.nent = KVM_CPUID_ENTRIES;
 	if (ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, vm->cpuid) < 0) {
 		int e = errno;
 		snprintf(err, errlen, "KVM_GET_SUPPORTED_CPUID: %s", strerror(e));

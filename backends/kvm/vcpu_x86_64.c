@@ -18,6 +18,7 @@
 #define CR4_OSXSAVE (1ull << 18)
 #define EFER_BITS 0xd01ull /* NXE LMA LME SCE */
 
+#define MSR_TSC 0x10u
 #define MSR_STAR 0xc0000081u
 #define MSR_LSTAR 0xc0000082u
 #define MSR_SFMASK 0xc0000084u
@@ -46,23 +47,25 @@ static void set_level(struct kvm_sregs *s, const struct nacre_boot_x86 *boot, bo
 	s->ss = segment(user ? boot->user_ss : boot->kernel_ss, 3, dpl, false);
 }
 
+static int set_msr(struct nacre_vcpu *v, uint32_t index, uint64_t data)
+{
+	union {
+		struct kvm_msrs list;
+		uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+	} msrs = {.list.nmsrs = 1};
+
+	msrs.list.entries[0] = (struct kvm_msr_entry){.index = index, .data = data};
+	int n = ioctl(v->fd, KVM_SET_MSRS, &msrs);
+	return n == 1 ? 0 : n < 0 ? -errno : -EINVAL;
+}
+
 static int set_msrs(struct nacre_vcpu *v, const struct nacre_boot_x86 *boot)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry[4];
-	} msrs = {
-		.head.nmsrs = 4,
-		.entry = {
-			{.index = MSR_STAR, .data = boot->star},
-			{.index = MSR_LSTAR, .data = boot->lstar},
-			{.index = MSR_SFMASK, .data = boot->sfmask},
-			{.index = MSR_KERNEL_GS_BASE, .data = boot->kernel_gs_base},
-		},
-	};
-	int n = ioctl(v->fd, KVM_SET_MSRS, &msrs);
+	int ret = set_msr(v, MSR_STAR, boot->star);
 
-	return n == 4 ? 0 : n < 0 ? -errno : -EINVAL;
+	ret = ret ? ret : set_msr(v, MSR_LSTAR, boot->lstar);
+	ret = ret ? ret : set_msr(v, MSR_SFMASK, boot->sfmask);
+	return ret ? ret : set_msr(v, MSR_KERNEL_GS_BASE, boot->kernel_gs_base);
 }
 
 /* The guest's RDTSC is the host's: the vDSO's clock page holds host counter values. */
@@ -74,25 +77,20 @@ static void set_counter_offset(struct nacre_vcpu *v)
 		.attr = KVM_VCPU_TSC_OFFSET,
 		.addr = (uintptr_t)&zero,
 	};
-	if (ioctl(v->fd, KVM_SET_DEVICE_ATTR, &attr) == 0)
-		return;
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry[1];
-	} msrs = {.head.nmsrs = 1, .entry = {{.index = 0x10, .data = __builtin_ia32_rdtsc()}}};
-	ioctl(v->fd, KVM_SET_MSRS, &msrs);
+	if (ioctl(v->fd, KVM_SET_DEVICE_ATTR, &attr) < 0)
+		set_msr(v, MSR_TSC, __builtin_ia32_rdtsc());
 }
 
 /* KVM_RUN with the kick signal alone unblocked: a kick ends it with EINTR, at any moment. */
 static int set_signal_mask(struct nacre_vcpu *v)
 {
-	struct __attribute__((packed)) { /* the set follows the length without padding */
-		struct kvm_signal_mask head;
-		uint64_t mask;
-	} m;
+	uint64_t blocked = ~(1ull << (v->vm->kick_signal - 1));
+	union {
+		struct kvm_signal_mask mask; /* the set follows the length without padding */
+		uint8_t room[sizeof(struct kvm_signal_mask) + sizeof blocked];
+	} m = {.mask.len = sizeof blocked};
 
-	m.head.len = sizeof m.mask;
-	m.mask = ~(1ull << (v->vm->kick_signal - 1));
+	memcpy(m.mask.sigset, &blocked, sizeof blocked);
 	return ioctl(v->fd, KVM_SET_SIGNAL_MASK, &m) < 0 ? -errno : 0;
 }
 
