@@ -113,11 +113,13 @@ static int uncompress(struct layer_stream *s, int filter)
 	if (!a)
 		return failed(s, ENOMEM, "out of memory");
 	archive_read_support_format_raw(a);
-	archive_read_support_format_empty(a);
 	archive_read_append_filter(a, filter);
 	r = archive_read_open(a, s, NULL, on_read, NULL);
 	if (r == ARCHIVE_OK)
 		r = archive_read_next_header(a, &e);
+	/* Errors in the first block come out as a format that is not known. */
+	if (r < ARCHIVE_WARN)
+		archive_set_error(a, EBADMSG, "compressed data is damaged or cut short");
 	while (r >= ARCHIVE_WARN && r != ARCHIVE_EOF) {
 		r = archive_read_data_block(a, &p, &n, &at);
 		if (r >= ARCHIVE_WARN && n && produce(s, p, n)) {
