@@ -107,6 +107,7 @@ enum nacre_exit_reason {
 	NACRE_EXIT_MEMORY,   /* the host page behind a slot cannot be had (file truncated, no memory) */
 	NACRE_EXIT_SHUTDOWN, /* triple fault or its like */
 	NACRE_EXIT_OTHER,    /* anything the protocol does not know: `detail` says what */
+	NACRE_EXIT_INSTRUCTION, /* an instruction, or its fetch, that the hypervisor cannot run */
 };
 struct nacre_exit {
 	enum nacre_exit_reason reason;

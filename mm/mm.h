@@ -65,6 +65,13 @@ int mm_system_map_kernel(struct mm_system *sys, gva_t va, gpa_t pa, size_t pages
 /* The kernel half's root table, for hardware that loads it apart from the user's (arm64: TTBR1). */
 gpa_t mm_system_kernel_root(const struct mm_system *sys);
 
+/*
+ * The same for pages that user level may use, in a top-level entry of the page table that holds
+ * nothing else. `pa` may lie outside every memory slot: touching the page then exits to the host.
+ */
+int mm_system_map_gate(struct mm_system *sys, gva_t va, gpa_t pa, size_t pages, bool writable,
+		       bool executable);
+
 struct mm_stats {
 	uint64_t frames_total, frames_used, frames_peak, table_pages;
 	uint64_t faults, faults_file, faults_anon, faults_cow,

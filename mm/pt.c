@@ -153,7 +153,7 @@ int pt_split_edges(struct mm *mm, uint64_t start, uint64_t end)
 
 int pt_map_kernel(struct mm_system *sys, uint32_t root, uint64_t va, gpa_t pa, unsigned perm)
 {
-	pte_t *slot = make_below(sys, root, va, 1, false);
+	pte_t *slot = make_below(sys, root, va, 1, perm & PT_USER);
 
 	if (!slot)
 		return -ENOMEM;

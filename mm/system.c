@@ -107,11 +107,8 @@ int mm_system_alloc_fixed(struct mm_system *sys, size_t pages, gpa_t *gpa, void 
 	return ret;
 }
 
-int mm_system_map_kernel(struct mm_system *sys, gva_t va, gpa_t pa, size_t pages, bool writable,
-			 bool executable)
+static int map_kernel(struct mm_system *sys, gva_t va, gpa_t pa, size_t pages, unsigned perm)
 {
-	unsigned perm = (writable ? PT_WRITE : 0) | (executable ? PT_EXEC : 0);
-
 	if (va.v & ~PAGE_MASK || pa.v & ~PAGE_MASK ||
 	    pt_index(va.v, PT_ROOT_LEVEL) < KERNEL_ROOT_FIRST)
 		return -EINVAL;
@@ -128,6 +125,20 @@ int mm_system_map_kernel(struct mm_system *sys, gva_t va, gpa_t pa, size_t pages
 gpa_t mm_system_kernel_root(const struct mm_system *sys)
 {
 	return frame_gpa(sys, sys->kernel_root);
+}
+
+int mm_system_map_kernel(struct mm_system *sys, gva_t va, gpa_t pa, size_t pages, bool writable,
+			 bool executable)
+{
+	return map_kernel(sys, va, pa, pages,
+			  (writable ? PT_WRITE : 0) | (executable ? PT_EXEC : 0));
+}
+
+int mm_system_map_gate(struct mm_system *sys, gva_t va, gpa_t pa, size_t pages, bool writable,
+		       bool executable)
+{
+	return map_kernel(sys, va, pa, pages,
+			  PT_USER | (writable ? PT_WRITE : 0) | (executable ? PT_EXEC : 0));
 }
 
 void mm_system_stats(struct mm_system *sys, struct mm_stats *out)

@@ -9,6 +9,7 @@
 #include "platform/internal.h"
 
 #define VECTOR_DB 1u
+#define VECTOR_UD 6u
 #define VECTOR_GP 13u
 #define VECTOR_PF 14u
 
@@ -23,6 +24,8 @@
 
 /* Vectors that push an error code (Intel SDM volume 3, 6.13). */
 #define HAS_ERROR_CODE 0x60227d00u
+
+#define SYSCALL_BYTES 2
 
 enum { FRAME_RIP, FRAME_CS, FRAME_RFLAGS, FRAME_RSP, FRAME_SS };
 
@@ -123,6 +126,11 @@ static uint32_t prepare_entry(struct vcpu *v, uint64_t root, const struct arch_r
 		x->cr3 = root;
 		if (flush)
 			x->user = 0;
+	}
+	/* Where ring 0 is emulated, loading user level costs less than having it return there. */
+	if (v->gate_answers && !x->user && !flush) {
+		load |= NACRE_LOAD_SYSTEM;
+		x->user = 1;
 	}
 	put_general(x, r);
 	if (x->user)
@@ -227,8 +235,12 @@ static void decode_halt(struct vcpu *v, struct arch_regs *r, struct cpu_trap *tr
 	r->rip = v->frame[FRAME_RIP];
 	r->rflags = user_flags(v->frame[FRAME_RFLAGS]);
 	r->rsp = v->frame[FRAME_RSP];
+	if (gate_settle(v, r) == GATE_CALL) {
+		trap_syscall(v, r, trap);
+		return;
+	}
 	if (vector == VECTOR_PF && r->rip == SHIM_TEXT_VA + SHIM_SYSCALL &&
-	    v->holder->platform->caps.flags & NACRE_CAP_SYSCALL_FAULTS) {
+	    !v->gate_answers && v->holder->platform->caps.flags & NACRE_CAP_SYSCALL_FAULTS) {
 		trap_syscall(v, r, trap);
 		return;
 	}
@@ -261,12 +273,15 @@ static void undo_stepping(struct vcpu *v, struct arch_regs *r)
 static bool settle_kick(struct vcpu *v, struct arch_regs *r, uint32_t *load)
 {
 	struct nacre_regs_x86 *x = &v->regs.x86;
-	bool at_entry = x->user && x->rip == SHIM_TEXT_VA + SHIM_SYSCALL;
+	bool at_entry = x->user && !v->gate_answers && x->rip == SHIM_TEXT_VA + SHIM_SYSCALL;
 
 	*load = 0;
 	if (x->user && !at_entry) {
 		get_general(r, x);
 		r->rflags = user_flags(x->rflags);
+		/* In the gate: before or after, never half way. */
+		if (gate_settle(v, r) == GATE_CALL)
+			r->rip = r->rcx - SYSCALL_BYTES;
 		if (v->stepping)
 			undo_stepping(v, r);
 		return true;
@@ -288,6 +303,25 @@ static bool end_stepping(struct vcpu *v, struct arch_regs *r, const struct cpu_t
 {
 	undo_stepping(v, r);
 	return trap->kind == CPU_TRAP_EXCEPTION && trap->vector == VECTOR_DB;
+}
+
+/* The way out of the gate, or an instruction of a program's that nothing can run. */
+static void trap_instruction(struct vcpu *v, struct arch_regs *r, struct cpu_trap *trap)
+{
+	const struct nacre_regs_x86 *x = &v->regs.x86;
+
+	if (x->user) {
+		get_general(r, x);
+		r->rflags = user_flags(x->rflags);
+		if (gate_settle(v, r) == GATE_CALL) {
+			trap_syscall(v, r, trap);
+			return;
+		}
+		trap_exception(trap, VECTOR_UD, 0);
+	} else {
+		trap->kind = CPU_TRAP_CRASH;
+	}
+	count(&v->stats.other);
 }
 
 /* One vcpu_run() made sense of. 0: *trap is filled; 1: kicked, registers settled; 2: run on. */
@@ -315,6 +349,9 @@ static int run_once(struct vcpu *v, struct arch_regs *r, struct cpu_trap *trap, 
 			get_general(r, &v->regs.x86);
 			r->rflags = user_flags(v->regs.x86.rflags);
 		}
+		break;
+	case NACRE_EXIT_INSTRUCTION:
+		trap_instruction(v, r, trap);
 		break;
 	default:
 		count(&v->stats.other);
@@ -364,7 +401,8 @@ bool arch_enter(struct vcpu *v, uint64_t root, struct arch_regs *regs, struct cp
 
 size_t arch_report(const struct vcpu *v, char *buf, size_t cap)
 {
-	static const char *const reasons[] = {"doorbell", "kicked", "memory", "shutdown", "other"};
+	static const char *const reasons[] = {"doorbell", "kicked", "memory",
+					      "shutdown", "other",  "instruction"};
 	static const char *const traps[] = {"syscall",	"page fault", "exception",
 					    "kicked",	"host fault", "crash"};
 	const struct nacre_regs_x86 *x = &v->regs.x86;

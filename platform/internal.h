@@ -36,6 +36,8 @@ struct vcpu {
 	unsigned index;
 	struct shim_cpu *shim; /* host view of its memory: shim/wire.h */
 	uint64_t *answers;
+	uint32_t *gate_answers; /* NULL: SYSCALL enters the shim proper */
+	uint64_t *gate_count;	/* calls answered by the gate */
 	uint64_t *frame; /* x86-64: RIP CS RFLAGS RSP SS at the top of the trap stack */
 
 	/* the holder's */
@@ -86,6 +88,7 @@ struct platform {
 	bool no_inside; /* every system call goes to the host */
 
 	uint8_t *shim_cpus; /* host view of SHIM_CPU_VA */
+	uint8_t *gates;	    /* x86-64: the gates' counts and answers, two pages a vCPU; or NULL */
 	struct flush_state *flush; /* arm64: flush_arm64.c's own */
 	struct nacre_boot boot_template;
 
@@ -125,6 +128,20 @@ int flush_boot(struct platform *p);
 unsigned flush_asid_bits(const struct platform *p);
 void flush_reply(const struct platform *p, struct vcpu *v, const struct tlb_request *req);
 bool flush_load_root(struct platform *p, struct vcpu *v, uint64_t root);
+
+/* gate_x86_64.c: the SYSCALL entry at user level, shim/wire.h */
+int gate_install(struct platform *p, struct mm_system *sys);
+struct nacre_boot_x86;
+void gate_boot(struct platform *p, struct vcpu *v, struct nacre_boot_x86 *boot);
+/* No answer: UINT64_MAX. */
+void gate_set_answer(struct vcpu *v, unsigned nr, uint64_t answer);
+/*
+ * *r is stopped at user level. If that is within the gate, give it the state it has for the program:
+ * before the call (GATE_CALL: rip is the instruction after SYSCALL, RAX the number), or after the
+ * answer.
+ */
+enum gate_state { GATE_OUTSIDE, GATE_CALL, GATE_ANSWERED };
+enum gate_state gate_settle(const struct vcpu *v, struct arch_regs *r);
 
 /* arch: shim_*.c, cpu_*.c, fpu_*.c */
 int arch_shim_install(struct platform *p, struct mm_system *sys, char *err, size_t errlen);

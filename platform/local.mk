@@ -2,7 +2,7 @@
 libnacre_a_SOURCES += platform/platform.h platform/internal.h platform/platform.c platform/pool.c
 if ARCH_X86_64
 libnacre_a_SOURCES += platform/flush_x86_64.c platform/shim_x86_64.c platform/cpu_x86_64.c \
-	platform/fpu_x86_64.c platform/counter_x86_64.c
+	platform/fpu_x86_64.c platform/counter_x86_64.c platform/gate_x86_64.c
 endif
 if ARCH_ARM64
 libnacre_a_SOURCES += platform/flush_arm64.c platform/shim_arm64.c platform/cpu_arm64.c \

@@ -338,6 +338,8 @@ void platform_stats(struct platform *p, struct platform_stats *out)
 		out->exits_other += s->other;
 		out->vcpu_switches += s->switches;
 		out->answered_inside += p->vcpus[i]->shim->answered;
+		if (p->vcpus[i]->gate_count)
+			out->answered_inside += *p->vcpus[i]->gate_count;
 	}
 	out->vcpu_waits = p->waits;
 	pthread_mutex_unlock(&p->pool_lock);

@@ -39,7 +39,7 @@ static void build_idt(const struct platform *p, uint64_t *idt)
 
 		put_gate(idt, i, SHIM_TEXT_VA + i * SHIM_VECTOR_SLOT, user ? 3 : 0, own_stack);
 	}
-	if (p->caps.flags & NACRE_CAP_SYSCALL_FAULTS)
+	if (p->caps.flags & NACRE_CAP_SYSCALL_FAULTS && !p->gates)
 		put_gate(idt, VECTOR_PF, SHIM_TEXT_VA + SHIM_PAGE_FAULT_QUIRK, 0, 0);
 }
 
@@ -60,6 +60,8 @@ int arch_shim_install(struct platform *p, struct mm_system *sys, char *err, size
 					   GPA(text_gpa.v + PAGE_SIZE), 1, false, false);
 	if (!ret)
 		ret = mm_system_map_kernel(sys, GVA(SHIM_CPU_VA), cpu_gpa, cpu_pages, true, false);
+	if (!ret && p->caps.flags & NACRE_CAP_SYSCALL_FAULTS)
+		ret = gate_install(p, sys);
 	if (ret) {
 		snprintf(err, errlen, "cannot place the shim in guest memory: %s", strerror(-ret));
 		return ret;
@@ -117,21 +119,29 @@ void arch_vcpu_boot(struct platform *p, struct vcpu *v, struct nacre_boot *boot)
 		.user_cs = SHIM_USER_CS,
 		.user_ss = SHIM_USER_SS,
 	};
+	if (p->gates)
+		gate_boot(p, v, &boot->x86);
+}
+
+static void set_answer(struct vcpu *v, unsigned nr, uint64_t answer)
+{
+	__atomic_store_n(&v->answers[nr], answer, __ATOMIC_RELAXED);
+	gate_set_answer(v, nr, answer);
 }
 
 void arch_load_answers(struct platform *p, struct vcpu *v, const struct cpu_answers *a)
 {
 	bool inside = !p->no_inside && !a->ask;
 
-	v->answers[NR_GETPID] = inside ? (uint64_t)a->pid : ASK_HOST;
-	v->answers[NR_GETTID] = inside ? (uint64_t)a->tid : ASK_HOST;
-	v->answers[NR_GETUID] = inside ? a->uid : ASK_HOST;
-	v->answers[NR_GETEUID] = inside ? a->euid : ASK_HOST;
-	v->answers[NR_GETGID] = inside ? a->gid : ASK_HOST;
-	v->answers[NR_GETEGID] = inside ? a->egid : ASK_HOST;
+	set_answer(v, NR_GETPID, inside ? (uint64_t)a->pid : ASK_HOST);
+	set_answer(v, NR_GETTID, inside ? (uint64_t)a->tid : ASK_HOST);
+	set_answer(v, NR_GETUID, inside ? a->uid : ASK_HOST);
+	set_answer(v, NR_GETEUID, inside ? a->euid : ASK_HOST);
+	set_answer(v, NR_GETGID, inside ? a->gid : ASK_HOST);
+	set_answer(v, NR_GETEGID, inside ? a->egid : ASK_HOST);
 }
 
 void arch_set_yield_answer(struct vcpu *v, bool inside)
 {
-	__atomic_store_n(&v->answers[NR_SCHED_YIELD], inside ? 0 : ASK_HOST, __ATOMIC_RELAXED);
+	set_answer(v, NR_SCHED_YIELD, inside ? 0 : ASK_HOST);
 }

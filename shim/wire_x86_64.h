@@ -18,6 +18,22 @@
  *	page 0	struct shim_cpu: descriptor tables, flush request, counters
  *	page 1	the trap stack; its top is the start of page 2
  *	page 2	answers: one 64-bit word per system-call number; negative: ask the host
+ *
+ * The gate. Some hosts (PVM) leave the program at user level when SYSCALL jumps to LSTAR. There LSTAR
+ * is code that *runs* at user level, at native speed, and answers what it can; it touches no flag,
+ * since they are the program's (SFMASK is 0), and only the registers that SYSCALL clobbers. What it
+ * cannot answer it leaves by a jump to a page that no memory backs: the cheapest exit. Per vCPU, at
+ * SHIM_GATE_VA + index * SHIM_GATE_STRIDE, readable at user level:
+ *
+ *	page 0	the code, the same page for all
+ *	page 1	backed by nothing
+ *	page 2	the number of calls answered (writable: a program may spoil the statistics)
+ *
+ * and at SHIM_GATE_ANSWERS one page of 32-bit words by system-call number: the answer plus one; 0:
+ * ask the host. Nothing is mapped around it, so that a number out of range faults.
+ *
+ * A trap at user level within page 0 or 1 is a system call that has been answered, or not, depending
+ * on where the trap was; RCX and R11 trade places on the way (SHIM_GATE_SWAPPED and following).
  */
 #ifndef NACRE_SHIM_WIRE_X86_64_H
 #define NACRE_SHIM_WIRE_X86_64_H
@@ -47,6 +63,18 @@
 #define SHIM_IRET 0x410
 #define SHIM_FLUSH 0x420
 #define SHIM_TEXT_BYTES 0x600
+
+#define SHIM_GATE_VA 0xffffe00000000000
+#define SHIM_GATE_STRIDE 0x800000000
+#define SHIM_GATE_LEAVE 0x1000
+#define SHIM_GATE_COUNT 0x2000
+#define SHIM_GATE_ANSWERS 0x40000000
+#define SHIM_GATE_BYTES 0x2000 /* pages 0 and 1 */
+/* Instructions of the gate, by their offsets. */
+#define SHIM_GATE_SWAPPED 14  /* R11 = return address, RCX = the table's word */
+#define SHIM_GATE_ANSWERED 23 /* RAX is in use: the answer is RCX - 1 */
+#define SHIM_GATE_RESULT 37   /* RAX = the answer */
+#define SHIM_GATE_RETURN 40   /* RCX = return address */
 
 /* Selectors: as Linux shows them to programs (CS 0x33, SS 0x2b). */
 #define SHIM_KERNEL_CS 0x10
@@ -101,6 +129,7 @@ _Static_assert(sizeof(struct shim_cpu) <= 4096, "struct shim_cpu fills page 0 at
 
 /* The assembled shim, copied to SHIM_TEXT_VA in guest memory. */
 extern const unsigned char shim_text_start[], shim_text_end[];
+extern const unsigned char shim_gate_start[], shim_gate_end[];
 #endif
 
 #endif

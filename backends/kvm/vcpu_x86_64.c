@@ -266,6 +266,9 @@ static void explain_exit(struct nacre_vcpu *v, int err, struct nacre_exit *exit)
 		exit->reason = NACRE_EXIT_DOORBELL;
 	} else if (run->exit_reason == KVM_EXIT_SHUTDOWN) {
 		exit->reason = NACRE_EXIT_SHUTDOWN;
+	} else if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
+		   run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION) {
+		exit->reason = NACRE_EXIT_INSTRUCTION;
 	} else {
 		exit->reason = NACRE_EXIT_OTHER;
 		if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR)

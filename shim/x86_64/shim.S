@@ -110,4 +110,34 @@ shim_text_start:
 
 	.org shim_text_start + SHIM_TEXT_BYTES, 0xcc
 shim_text_end:
+
+/* LSTAR at user level: shim/wire.h. No instruction here changes a flag. */
+	.balign 64
+	.globl shim_gate_start, shim_gate_end
+shim_gate_start:
+	leaq SHIM_GATE_ANSWERS + shim_gate_start(%rip), %r11
+	movl (%r11, %rax, 4), %r11d
+	xchgq %r11, %rcx
+	.if . - shim_gate_start - SHIM_GATE_SWAPPED
+	.error "SHIM_GATE_SWAPPED"
+	.endif
+	jrcxz 1f
+	movq SHIM_GATE_COUNT + shim_gate_start(%rip), %rax
+	.if . - shim_gate_start - SHIM_GATE_ANSWERED
+	.error "SHIM_GATE_ANSWERED"
+	.endif
+	leaq 1(%rax), %rax
+	movq %rax, SHIM_GATE_COUNT + shim_gate_start(%rip)
+	leal -1(%rcx), %eax
+	.if . - shim_gate_start - SHIM_GATE_RESULT
+	.error "SHIM_GATE_RESULT"
+	.endif
+	movq %r11, %rcx
+	.if . - shim_gate_start - SHIM_GATE_RETURN
+	.error "SHIM_GATE_RETURN"
+	.endif
+	jmpq *%rcx
+1:	.byte 0xe9 /* jmp, with the offset that the gate has in the guest */
+	.long SHIM_GATE_LEAVE - (. + 4 - shim_gate_start)
+shim_gate_end:
 	.section .note.GNU-stack, "", @progbits
