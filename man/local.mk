@@ -13,5 +13,6 @@ dist_man1_MANS += man/nacre.1 \
 	man/nacre-spec.1 \
 	man/nacre-start.1 \
 	man/nacre-state.1 \
+	man/nacre-unpack.1 \
 	man/nacre-update.1
 dist_man7_MANS += man/nacre-backend.7 man/nacre-shim.7
