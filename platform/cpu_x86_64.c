@@ -197,7 +197,7 @@ static void trap_page_fault(struct vcpu *v, uint64_t error_code, struct cpu_trap
 static bool shim_return_faulted(const struct vcpu *v)
 {
 	return (v->frame[FRAME_CS] & 3) == 0 &&
-	       in_text(v->frame[FRAME_RIP], SHIM_PAGE_FAULT_QUIRK, SHIM_TEXT_BYTES);
+	       in_text(v->frame[FRAME_RIP], SHIM_SYSCALL, SHIM_TEXT_BYTES);
 }
 
 /* The vCPU halted in the shim: which trap was it? */
@@ -215,8 +215,6 @@ static void decode_halt(struct vcpu *v, struct arch_regs *r, struct cpu_trap *tr
 	}
 	if (at < SHIM_VECTORS * SHIM_VECTOR_SLOT) {
 		vector = (unsigned)(at / SHIM_VECTOR_SLOT);
-	} else if (at >= SHIM_PAGE_FAULT_QUIRK && at < SHIM_SYSCALL) {
-		vector = VECTOR_PF;
 	} else {
 		trap->kind = CPU_TRAP_CRASH;
 		return;
@@ -236,11 +234,6 @@ static void decode_halt(struct vcpu *v, struct arch_regs *r, struct cpu_trap *tr
 	r->rflags = user_flags(v->frame[FRAME_RFLAGS]);
 	r->rsp = v->frame[FRAME_RSP];
 	if (gate_settle(v, r) == GATE_CALL) {
-		trap_syscall(v, r, trap);
-		return;
-	}
-	if (vector == VECTOR_PF && r->rip == SHIM_TEXT_VA + SHIM_SYSCALL &&
-	    !v->gate_answers && v->holder->platform->caps.flags & NACRE_CAP_SYSCALL_FAULTS) {
 		trap_syscall(v, r, trap);
 		return;
 	}
@@ -267,16 +260,14 @@ static void undo_stepping(struct vcpu *v, struct arch_regs *r)
 /*
  * Kicked. At user level the registers are the user's. In the shim on its way out nothing has
  * happened yet: *r stands. In the shim on its way in, run on with the single-step flag in the user's
- * RFLAGS, so that an answer given inside comes back after one user instruction. Where SYSCALL enters
- * at ring 3 (PVM), the entry's address with user privilege is the way in as well.
+ * RFLAGS, so that an answer given inside comes back after one user instruction.
  */
 static bool settle_kick(struct vcpu *v, struct arch_regs *r, uint32_t *load)
 {
 	struct nacre_regs_x86 *x = &v->regs.x86;
-	bool at_entry = x->user && !v->gate_answers && x->rip == SHIM_TEXT_VA + SHIM_SYSCALL;
 
 	*load = 0;
-	if (x->user && !at_entry) {
+	if (x->user) {
 		get_general(r, x);
 		r->rflags = user_flags(x->rflags);
 		/* In the gate: before or after, never half way. */
@@ -288,8 +279,7 @@ static bool settle_kick(struct vcpu *v, struct arch_regs *r, uint32_t *load)
 	}
 	if (in_text(x->rip, SHIM_SYSRET, SHIM_TEXT_BYTES))
 		return true;
-	if ((at_entry || in_text(x->rip, SHIM_PAGE_FAULT_QUIRK, SHIM_SYSRET)) &&
-	    !(x->r11 & RFLAGS_TF)) {
+	if (in_text(x->rip, SHIM_SYSCALL, SHIM_SYSRET) && !(x->r11 & RFLAGS_TF)) {
 		x->r11 |= RFLAGS_TF;
 		v->stepping = true;
 		v->step_r11 = x->r11;

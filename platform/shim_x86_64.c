@@ -13,7 +13,6 @@
 #define VECTOR_BP 3u
 #define VECTOR_OF 4u
 #define VECTOR_DF 8u
-#define VECTOR_PF 14u
 #define VECTOR_MC 18u
 
 /* TF IF DF IOPL NT AC: what SYSCALL clears, so that the shim runs in a known state. */
@@ -31,7 +30,7 @@ static void put_gate(uint64_t *idt, unsigned vector, uint64_t handler, unsigned 
 	idt[vector * 2 + 1] = handler >> 32;
 }
 
-static void build_idt(const struct platform *p, uint64_t *idt)
+static void build_idt(uint64_t *idt)
 {
 	for (unsigned i = 0; i < SHIM_VECTORS; i++) {
 		bool user = i == VECTOR_BP || i == VECTOR_OF;
@@ -39,8 +38,6 @@ static void build_idt(const struct platform *p, uint64_t *idt)
 
 		put_gate(idt, i, SHIM_TEXT_VA + i * SHIM_VECTOR_SLOT, user ? 3 : 0, own_stack);
 	}
-	if (p->caps.flags & NACRE_CAP_SYSCALL_FAULTS && !p->gates)
-		put_gate(idt, VECTOR_PF, SHIM_TEXT_VA + SHIM_PAGE_FAULT_QUIRK, 0, 0);
 }
 
 int arch_shim_install(struct platform *p, struct mm_system *sys, char *err, size_t errlen)
@@ -67,7 +64,7 @@ int arch_shim_install(struct platform *p, struct mm_system *sys, char *err, size
 		return ret;
 	}
 	memcpy(host, shim_text_start, text);
-	build_idt(p, (uint64_t *)((uint8_t *)host + IDT_OFFSET));
+	build_idt((uint64_t *)((uint8_t *)host + IDT_OFFSET));
 	p->shim_cpus = cpus;
 	return 0;
 }

@@ -57,7 +57,6 @@
 /* Text: one 16-byte slot per exception vector, then the fixed entry points. */
 #define SHIM_VECTOR_SLOT 16
 #define SHIM_VECTORS 32
-#define SHIM_PAGE_FAULT_QUIRK 0x200 /* #PF entry where SYSCALL arrives as a fault */
 #define SHIM_SYSCALL 0x300	    /* LSTAR */
 #define SHIM_SYSRET 0x400
 #define SHIM_IRET 0x410

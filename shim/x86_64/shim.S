@@ -22,28 +22,6 @@ shim_text_start:
 	.set vector, vector + 1
 	.endr
 
-/*
- * Page fault where SYSCALL arrives as a user-level fetch of LSTAR: RCX and R11 hold what SYSCALL put
- * there. Stack: error code, RIP, CS, RFLAGS, RSP, SS; the answers start at its top, 48 bytes up.
- */
-	.org shim_text_start + SHIM_PAGE_FAULT_QUIRK, 0xcc
-	cmpq $(SHIM_TEXT_VA + SHIM_SYSCALL), 8(%rsp)
-	jne 1f
-	cmpq $SHIM_ANSWERS, %rax
-	jae 1f
-	pushq %rdx
-	movq 56(%rsp, %rax, 8), %rdx
-	testq %rdx, %rdx
-	js 2f
-	movq %rdx, %rax
-	popq %rdx
-	incq (48 - SHIM_TOP_TO_CPU + SHIM_CPU_ANSWERED)(%rsp)
-	movq 32(%rsp), %rsp
-	sysretq
-2:	popq %rdx
-1:	hlt
-	ud2
-
 /* LSTAR: the user's stack pointer is still in RSP; only GS leads to the vCPU's memory. */
 	.org shim_text_start + SHIM_SYSCALL, 0xcc
 	cmpq $SHIM_ANSWERS, %rax
