@@ -422,8 +422,9 @@ int oci_cgroup_remove(const struct oci_state *s, struct oci_error *err)
 		struct timespec pause = {.tv_nsec = 250 * 1000};
 		int r = remove_tree(AT_FDCWD, s->cgroups[i].dir, 0);
 
-		/* Processes leave their group a little after they were reaped. */
+		/* Somebody is left, or was reaped just now and leaves the group a little later. */
 		for (int tries = 0; r == -EBUSY && tries < 11; tries++) {
+			oci_cgroup_kill(s);
 			nanosleep(&pause, NULL);
 			pause.tv_nsec *= 2;
 			r = remove_tree(AT_FDCWD, s->cgroups[i].dir, 0);

@@ -58,7 +58,7 @@ int oci_cgroup_freeze(const struct oci_state *s, bool freeze, struct oci_error *
 size_t oci_cgroup_pids(const struct oci_state *s, pid_t *pids, size_t cap);
 /* Kill what is left in them. */
 void oci_cgroup_kill(const struct oci_state *s);
-/* Remove the directories; missing ones are fine. */
+/* Remove the directories, killing what is still in them; missing ones are fine. */
 int oci_cgroup_remove(const struct oci_state *s, struct oci_error *err);
 /* cpu, memory, pids, blkio members of `events --stats`. */
 struct buf;

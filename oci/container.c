@@ -156,7 +156,6 @@ int container_delete(const struct oci_global *g, struct container *c, const char
 	struct oci_error hook;
 	int r;
 
-	oci_cgroup_kill(&c->state);
 	r = oci_cgroup_remove(&c->state, err);
 	if (r)
 		return r;

@@ -297,6 +297,16 @@ static void settle_kick(struct nacre_vcpu *v)
 	consume_kick(v);
 }
 
+/* gettid() is a system call, and this is asked at every entry. */
+static int own_tid(void)
+{
+	static _Thread_local int tid;
+
+	if (!tid)
+		tid = (int)gettid();
+	return tid;
+}
+
 int kvm_vcpu_run(struct nacre_vcpu *v, struct nacre_regs *regs, uint32_t load,
 		 struct nacre_exit *exit)
 {
@@ -304,7 +314,7 @@ int kvm_vcpu_run(struct nacre_vcpu *v, struct nacre_regs *regs, uint32_t load,
 	int err;
 
 	load_regs(v, &regs->x86, load);
-	atomic_store(&v->runner, (int)gettid());
+	atomic_store(&v->runner, own_tid());
 	do {
 		err = ioctl(v->fd, KVM_RUN, 0) < 0 ? errno : 0;
 		again = err == EAGAIN;
