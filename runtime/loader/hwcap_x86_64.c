@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <cpuid.h>
+#include <stdatomic.h>
 
 #include "runtime/loader/stack.h"
 
-/* AT_HWCAP on x86 is the EDX word of CPUID leaf 1, which guest user code reads natively as well. */
+/*
+ * AT_HWCAP on x86 is the EDX word of CPUID leaf 1, which guest user code reads natively as well. Asked
+ * for once: where this process itself runs in a virtual machine, CPUID exits from that.
+ */
 uint64_t arch_hwcap(void)
 {
-	unsigned a, b, c, d;
+	static atomic_uint seen; /* never 0 once known: every x86-64 processor has an FPU */
+	unsigned a, b, c, d = atomic_load_explicit(&seen, memory_order_relaxed);
 
-	return __get_cpuid(1, &a, &b, &c, &d) ? d : 0;
+	if (!d && __get_cpuid(1, &a, &b, &c, &d))
+		atomic_store_explicit(&seen, d, memory_order_relaxed);
+	return d;
 }
 
 /*
