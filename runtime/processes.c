@@ -83,7 +83,7 @@ static size_t put_string(char *out, const char *s)
 		unsigned char c = (unsigned char)*s;
 
 		if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\')
-			n += (size_t)sprintf(out + n, "\\u%04x", c);
+			n += (size_t)snprintf(out + n, 7, "\\u%04x", c);
 		else
 			out[n++] = (char)c;
 	}
@@ -106,7 +106,7 @@ static size_t put_entry(const struct shown *s, uint64_t now, char out[ENTRY_MAX]
 	}
 	process_cpu_times(s->p, &user, &sys);
 	command_of(s, command);
-	n = (size_t)sprintf(out,
+	n = (size_t)snprintf(out, ENTRY_MAX,
 			    "{\"pid\":%d,\"ppid\":%d,\"uid\":%u,\"threads\":%u,\"ageMs\":%llu,"
 			    "\"cpuMs\":%llu,\"command\":",
 			    s->p->pid, s->ppid, uid, s->threads,
