@@ -55,6 +55,18 @@ static int kernel_init_state(struct kernel *k, const struct kernel_config *cfg)
 	return process_spec_copy(&k->config.init, &cfg->init);
 }
 
+/*
+ * The guest's share of the container's memory limit. The rest is for what the host charges to the same
+ * control group: page tables and shadows of the arena (up to 1/64), thread stacks, nacre itself. With
+ * nothing left for them the host would kill the whole container where one process should die.
+ */
+static uint64_t arena_bytes(uint64_t limit)
+{
+	uint64_t own = ((uint64_t)16 << 20) + limit / 32;
+
+	return limit - (own < limit / 4 ? own : limit / 4);
+}
+
 static int kernel_create_machine(struct kernel *k, const struct kernel_config *cfg, char *err,
 				 size_t errlen)
 {
@@ -63,7 +75,7 @@ static int kernel_create_machine(struct kernel *k, const struct kernel_config *c
 		.backend_dir = cfg->backend_dir,
 		.max_vcpus = cfg->max_vcpus,
 	};
-	const struct mm_limits limits = {.arena_bytes = cfg->memory_bytes};
+	const struct mm_limits limits = {.arena_bytes = arena_bytes(cfg->memory_bytes)};
 	int ret = platform_create(&opt, &k->platform, err, errlen);
 
 	if (ret) {
