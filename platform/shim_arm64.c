@@ -97,7 +97,7 @@ void arch_vcpu_boot(struct platform *p, struct vcpu *v, struct nacre_boot *boot)
 
 void arch_load_answers(struct platform *p, struct vcpu *v, const struct cpu_answers *a)
 {
-	bool inside = !p->no_inside;
+	bool inside = !p->no_inside && !a->ask;
 
 	v->answers[NR_GETPID] = inside ? (uint64_t)a->pid : ASK_HOST;
 	v->answers[NR_GETTID] = inside ? (uint64_t)a->tid : ASK_HOST;
