@@ -167,6 +167,7 @@ struct mm_layout {
 	gva_t arg_start, arg_end, env_start, env_end;
 	gva_t mmap_base; /* top of the top-down mmap region */
 	gva_t vdso;	 /* base of the mapped vDSO; signal frames return through it */
+	uint64_t auxv[64]; /* pairs, as they were put on the stack; ended by AT_NULL */
 };
 void mm_set_layout(struct mm *mm, const struct mm_layout *layout);
 void mm_get_layout(struct mm *mm, struct mm_layout *out);

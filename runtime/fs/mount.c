@@ -189,25 +189,6 @@ int64_t vfs_path_text(struct task *t, const struct vpath *p, char *buf, size_t c
 
 /* ---- the table as /proc/mounts shows it ---- */
 
-static void mount_options_text(const struct mount *m, char *buf, size_t cap)
-{
-	static const struct {
-		unsigned long flag;
-		const char *text;
-	} names[] = {
-		{MS_NOSUID, ",nosuid"},	    {MS_NODEV, ",nodev"},	    {MS_NOEXEC, ",noexec"},
-		{MS_SYNCHRONOUS, ",sync"},  {MS_NOATIME, ",noatime"},	    {MS_NODIRATIME, ",nodiratime"},
-		{MS_RELATIME, ",relatime"},
-	};
-	size_t n = snprintf(buf, cap, "%s", m->flags & MS_RDONLY ? "ro" : "rw");
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && n < cap; i++)
-		if (m->flags & names[i].flag)
-			n += snprintf(buf + n, cap - n, "%s", names[i].text);
-	if (m->options && *m->options && n < cap)
-		snprintf(buf + n, cap - n, ",%s", m->options);
-}
-
 int vfs_for_each_mount(struct task *t, int (*fn)(const struct mount_info *m, void *arg), void *arg)
 {
 	struct vfs *v = t->kernel->vfs;
@@ -216,18 +197,17 @@ int vfs_for_each_mount(struct task *t, int (*fn)(const struct mount_info *m, voi
 	for (unsigned i = 0; !ret && i < v->nmounts; i++) {
 		struct mount *m = v->mounts[i];
 		struct vpath top = {m, m->root};
-		char target[VFS_PATH_MAX], options[1024];
+		char target[VFS_PATH_MAX];
 
 		if (vfs_path_text(t, &top, target, sizeof(target)) < 0 || target[0] != '/')
 			continue;
-		mount_options_text(m, options, sizeof(options));
 		ret = fn(&(struct mount_info){.id = m->id,
 					      .parent_id = m->parent ? m->parent->id : 1,
 					      .dev = m->dev,
 					      .source = m->source,
 					      .target = target,
 					      .fstype = m->fstype,
-					      .options = options,
+					      .options = m->options,
 					      .flags = m->flags},
 			 arg);
 	}
@@ -277,33 +257,15 @@ static void mount_free(struct mount *m)
 	free(m);
 }
 
-static const char *host_fstype(int fd)
-{
-	static const struct {
-		unsigned long magic;
-		const char *name;
-	} names[] = {
-		{OVERLAYFS_SUPER_MAGIC, "overlay"}, {EXT4_SUPER_MAGIC, "ext4"},
-		{TMPFS_MAGIC, "tmpfs"},		    {XFS_SUPER_MAGIC, "xfs"},
-		{BTRFS_SUPER_MAGIC, "btrfs"},	    {FUSE_SUPER_MAGIC, "fuse"},
-	};
-	struct statfs sf;
-
-	if (fstatfs(fd, &sf) == 0)
-		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-			if ((unsigned long)sf.f_type == names[i].magic)
-				return names[i].name;
-	return "rootfs";
-}
-
 static int mount_root(struct kernel *k, const struct kernel_config *cfg)
 {
 	struct vfs *v = k->vfs;
-	struct mount *m = mount_new(v, "rootfs", "/", host_fstype(cfg->rootfs_fd), "");
+	struct mount *m = mount_new(v, "rootfs", "/", "rootfs", "");
 	int ret;
 
 	if (!m)
 		return -ENOMEM;
+	mount_text_host(m, k, cfg->rootfs_fd);
 	ret = hostfs_mount(k, cfg->rootfs_fd, &m->root);
 	if (ret) {
 		mount_free(m);
@@ -399,6 +361,7 @@ static int mount_make_root(struct kernel *k, const struct kernel_config *cfg,
 	int ret;
 
 	if (!strcmp(km->fstype, "host")) {
+		mount_text_host(m, k, km->dirfd);
 		ret = hostfs_mount(k, km->dirfd, &m->root);
 		close(km->dirfd);
 		return ret;
@@ -409,6 +372,7 @@ static int mount_make_root(struct kernel *k, const struct kernel_config *cfg,
 	ret = m->type->mount(k, km->options, &m->root, err, errlen);
 	if (ret)
 		return ret;
+	mount_text_own(m);
 	if (m->type == &tmpfs_type && (!strcmp(km->fstype, "dev") || !strcmp(km->target, "/dev")))
 		ret = dev_populate(k, m->root, cfg->init.terminal);
 	return ret;

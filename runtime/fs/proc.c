@@ -198,6 +198,19 @@ static int parse_number(const char *s)
 	return (int)v;
 }
 
+/* Threads other than leaders are not listed, but their numbers name their group as that thread sees it. */
+static pid_t group_of(struct kernel *k, pid_t nr)
+{
+	struct task *t;
+
+	pthread_mutex_lock(&k->tasks_lock);
+	t = process_find_locked(k, nr) ? NULL : task_find_locked(k, nr);
+	if (t)
+		nr = t->process->pid;
+	pthread_mutex_unlock(&k->tasks_lock);
+	return nr;
+}
+
 static int lookup_dynamic(struct proc_node *dir, struct task *t, const char *name,
 			  struct vnode **out)
 {
@@ -211,7 +224,8 @@ static int lookup_dynamic(struct proc_node *dir, struct task *t, const char *nam
 	at.row = dir->row;
 	switch (dir->row->dynamic) {
 	case PROC_PIDS:
-		at.pid = nr;
+		at.pid = group_of(dir->fs->kernel, nr);
+		at.tid = at.pid == nr ? 0 : nr;
 		row = &proc_pid_row;
 		break;
 	case PROC_TASKS:

@@ -229,13 +229,15 @@ static void mount_flags(struct proc_text *x, unsigned long flags)
 		unsigned long flag;
 		const char *name;
 	} names[] = {{MS_NOSUID, ",nosuid"},	 {MS_NODEV, ",nodev"},	   {MS_NOEXEC, ",noexec"},
-		     {MS_NOATIME, ",noatime"}, {MS_NODIRATIME, ",nodiratime"},
-		     {MS_RELATIME, ",relatime"}};
+		     {MS_NOATIME, ",noatime"}, {MS_NODIRATIME, ",nodiratime"}};
 
 	proc_printf(x, "%s", flags & MS_RDONLY ? "ro" : "rw");
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (flags & names[i].flag)
 			proc_printf(x, "%s", names[i].name);
+	/* What mount(2) does unless it is told otherwise. */
+	if (!(flags & (MS_NOATIME | MS_STRICTATIME)))
+		proc_printf(x, ",relatime");
 }
 
 static int mounts_line(const struct mount_info *m, void *arg)

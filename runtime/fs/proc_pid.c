@@ -57,6 +57,23 @@ static int environ_show(struct proc_ctx *c, struct proc_text *x)
 	return show_range(c, x, true);
 }
 
+/* Up to and with AT_NULL. */
+static int auxv_show(struct proc_ctx *c, struct proc_text *x)
+{
+	struct mm *mm = c->task ? task_get_mm(c->task) : NULL;
+	struct mm_layout layout;
+	size_t n = 0;
+
+	if (!mm)
+		return 0;
+	mm_get_layout(mm, &layout);
+	mm_put(mm);
+	while (n + 2 < sizeof(layout.auxv) / sizeof(layout.auxv[0]) && layout.auxv[n])
+		n += 2;
+	proc_write(x, layout.auxv, (n + 2) * sizeof(layout.auxv[0]));
+	return 0;
+}
+
 static int comm_show(struct proc_ctx *c, struct proc_text *x)
 {
 	if (c->task)
@@ -424,7 +441,8 @@ static const struct proc_row net_rows[] = {
 
 /* Rows that a process and each of its threads have. */
 #define PROC_COMMON_ROWS                                                                           \
-	PROC_FILE("cgroup", 0444, cgroup_show), PROC_FILE("cmdline", 0444, cmdline_show),          \
+	PROC_PRIVATE("auxv", 0400, auxv_show), PROC_FILE("cgroup", 0444, cgroup_show),             \
+		PROC_FILE("cmdline", 0444, cmdline_show),          \
 		PROC_RW("comm", 0644, comm_show, comm_store), PROC_PLACE("cwd"),                   \
 		PROC_PRIVATE("environ", 0400, environ_show),                                       \
 		{.name = "exe",                                                                    \

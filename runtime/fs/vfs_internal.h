@@ -36,6 +36,9 @@ struct vfs {
 	size_t npins;
 };
 
+/* What /proc/mounts says of a mount of the host, by a descriptor in it; of one of nacre's own. */
+void mount_text_host(struct mount *m, const struct kernel *k, int fd);
+void mount_text_own(struct mount *m);
 /* The mount on top of a place, or NULL. */
 struct mount *mount_at(struct vfs *v, const struct vpath *p);
 /* Step down through the mounts that cover *p (its references move along). */

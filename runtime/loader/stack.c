@@ -141,6 +141,8 @@ static void build(struct builder *b, const struct stack_spec *s, struct mm_layou
 	/* b->size and b->top are page multiples, so offsets align as addresses do. */
 	b->at = ((b->at - vectors) & ~(size_t)15) + vectors;
 	push(b, aux, naux * sizeof(aux[0]));
+	_Static_assert(sizeof(layout->auxv) == sizeof(aux), "all of it is kept");
+	memcpy(layout->auxv, aux, naux * sizeof(aux[0]));
 	push_vectors(b, s, args, envs);
 }
 

@@ -245,23 +245,33 @@ int sockaddr_copy_in(struct task *t, uint64_t addr, uint64_t len, struct sockadd
 	return mm_copy_in(t->mm, out, GVA(addr), (unsigned)len);
 }
 
-static void enter_host_proc(struct kernel *k)
+/*
+ * Names of socket files are relative to the host's /proc, which is nowhere in the container's tree: it
+ * becomes the sandbox's working directory, once and before the first such name is used.
+ */
+static bool enter_host_proc(struct kernel *k)
 {
-	static atomic_bool entered;
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static bool entered;
+	bool ok;
 
-	if (k->host_proc_fd >= 0 && !atomic_exchange(&entered, true) && fchdir(k->host_proc_fd))
-		entered = false;
+	pthread_mutex_lock(&lock);
+	if (!entered)
+		entered = fchdir(k->host_proc_fd) == 0;
+	ok = entered;
+	pthread_mutex_unlock(&lock);
+	return ok;
 }
 
 static socklen_t host_path(struct kernel *k, int fd, const char *name, struct sockaddr_un *un)
 {
-	const char *root = k->host_proc_fd >= 0 ? "" : "/proc/";
 	int n;
 
-	enter_host_proc(k);
+	if (!enter_host_proc(k))
+		return 0;
 	memset(un, 0, sizeof(*un));
 	un->sun_family = AF_UNIX;
-	n = snprintf(un->sun_path, sizeof(un->sun_path), "%sself/fd/%d%s%s", root, fd,
+	n = snprintf(un->sun_path, sizeof(un->sun_path), "self/fd/%d%s%s", fd,
 		     name ? "/" : "", name ? name : "");
 	return n < (int)sizeof(un->sun_path) ? (socklen_t)(PATH_OFFSET + (size_t)n + 1) : 0;
 }

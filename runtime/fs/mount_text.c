@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How mounts present themselves in /proc/mounts: source, type and options, written as Linux writes
+ * them. Flags (ro, nosuid ...) are not part of these texts.
+ */
+#include <fcntl.h>
+#include <linux/stat.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/fs/vfs_internal.h"
+
+#define TMPFS_MODE_DEFAULT 01777u
+
+static void set_text(char **text, const char *s)
+{
+	char *copy = strdup(s);
+
+	if (copy) {
+		free(*text);
+		*text = copy;
+	}
+}
+
+/* ---- mounts of the host: its own table has them ---- */
+
+/* \ooo in place. */
+static void unescape(char *s)
+{
+	char *to = s;
+
+	for (; *s; s++) {
+		if (s[0] == '\\' && s[1] && s[2] && s[3]) {
+			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+			s += 3;
+		} else {
+			*to++ = *s;
+		}
+	}
+	*to = 0;
+}
+
+/* One line of mountinfo (proc(5)); true when it is the mount's. */
+static bool take_line(struct mount *m, char *line, unsigned long long id)
+{
+	char *save = NULL, *dash = strstr(line, " - "), *type, *source, *options;
+
+	if (!dash || strtoull(line, NULL, 10) != id)
+		return false;
+	type = strtok_r(dash + 3, " \n", &save);
+	source = strtok_r(NULL, " \n", &save);
+	options = strtok_r(NULL, " \n", &save);
+	if (!type || !source || !options)
+		return true;
+	unescape(source);
+	/* Behind "rw" or "ro" stands what the file system has to say. */
+	options += strcspn(options, ",");
+	options += *options == ',';
+	set_text(&m->fstype, type);
+	set_text(&m->source, source);
+	set_text(&m->options, options);
+	return true;
+}
+
+void mount_text_host(struct mount *m, const struct kernel *k, int fd)
+{
+	struct statx st;
+	char *line = NULL;
+	size_t cap = 0;
+	FILE *f = NULL;
+	int info;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0 || !(st.stx_mask & STATX_MNT_ID))
+		return;
+	info = openat(k->host_proc_fd, "self/mountinfo", O_RDONLY | O_CLOEXEC);
+	if (info >= 0)
+		f = fdopen(info, "r");
+	if (!f) {
+		if (info >= 0)
+			close(info);
+		return;
+	}
+	while (getline(&line, &cap, f) > 0 && !take_line(m, line, st.stx_mnt_id))
+		;
+	free(line);
+	fclose(f);
+}
+
+/* ---- nacre's own ---- */
+
+/* The value of key= in a list of options; false: not there. */
+static bool option_value(const char *options, const char *key, char *out, size_t cap)
+{
+	size_t n = strlen(key);
+
+	for (const char *s = options; *s; s += strcspn(s, ","), s += *s == ',')
+		if (!strncmp(s, key, n) && s[n] == '=') {
+			snprintf(out, cap, "%.*s", (int)strcspn(s + n + 1, ","), s + n + 1);
+			return true;
+		}
+	return false;
+}
+
+static void append(char *buf, size_t cap, const char *key, const char *value)
+{
+	size_t n = strlen(buf);
+
+	snprintf(buf + n, cap - n, "%s%s=%s", n ? "," : "", key, value);
+}
+
+static void append_octal(char *buf, size_t cap, const char *key, unsigned v)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%03o", v);
+	append(buf, cap, key, text);
+}
+
+/* Owners that are root go without saying. */
+static void append_ids(char *buf, size_t cap, const char *options)
+{
+	char v[32];
+
+	if (option_value(options, "uid", v, sizeof(v)) && strcmp(v, "0") != 0)
+		append(buf, cap, "uid", v);
+	if (option_value(options, "gid", v, sizeof(v)) && strcmp(v, "0") != 0)
+		append(buf, cap, "gid", v);
+}
+
+static void tmpfs_text(const char *options, char *buf, size_t cap)
+{
+	char v[32];
+	unsigned mode;
+
+	if (option_value(options, "size", v, sizeof(v)))
+		append(buf, cap, "size", v);
+	if (option_value(options, "nr_inodes", v, sizeof(v)))
+		append(buf, cap, "nr_inodes", v);
+	if (option_value(options, "mode", v, sizeof(v))) {
+		mode = (unsigned)strtoul(v, NULL, 8);
+		if (mode != TMPFS_MODE_DEFAULT)
+			append_octal(buf, cap, "mode", mode);
+	}
+	append_ids(buf, cap, options);
+}
+
+static void devpts_text(const char *options, char *buf, size_t cap)
+{
+	char v[32];
+
+	append_ids(buf, cap, options);
+	append_octal(buf, cap, "mode", option_value(options, "mode", v, sizeof(v))
+					       ? (unsigned)strtoul(v, NULL, 8)
+					       : 0600);
+	append_octal(buf, cap, "ptmxmode", option_value(options, "ptmxmode", v, sizeof(v))
+						   ? (unsigned)strtoul(v, NULL, 8)
+						   : 0);
+}
+
+void mount_text_own(struct mount *m)
+{
+	char buf[256] = "";
+
+	if (m->type == &tmpfs_type)
+		tmpfs_text(m->options, buf, sizeof(buf));
+	else if (m->type == &devpts_type)
+		devpts_text(m->options, buf, sizeof(buf));
+	set_text(&m->fstype, m->type->name);
+	set_text(&m->options, buf);
+}
