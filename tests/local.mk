@@ -13,7 +13,7 @@ AM_TAP_LOG_DRIVER_FLAGS = --ignore-exit
 
 # Tests that boot containers; `make check-quick` leaves them out.
 SLOW_TESTS = tests/guest/guest.tap tests/e2e/e2e.tap tests/e2e/crash.tap tests/e2e/containerd.tap \
-	tests/e2e/podman.tap tests/e2e/buildah.tap
+	tests/e2e/podman.tap tests/e2e/buildah.tap tests/e2e/image.tap
 TESTS += $(SLOW_TESTS)
 EXTRA_DIST += $(SLOW_TESTS) tests/guest/run tests/guest/guest.h tests/guest/guest.c \
 	tests/guest/cred.c tests/guest/file.c tests/guest/fpu.c tests/guest/futex.c \
@@ -23,7 +23,7 @@ EXTRA_DIST += $(SLOW_TESTS) tests/guest/run tests/guest/guest.h tests/guest/gues
 	tests/e2e/run tests/e2e/debian.sh tests/e2e/python.py tests/e2e/static.c \
 	tests/e2e/exceptions.cc tests/e2e/engines.sh
 
-EXTRA_DIST += tests/bench/run tests/bench/micro.c tests/bench/spawn.c
+EXTRA_DIST += tests/bench/run tests/bench/unpack tests/bench/micro.c tests/bench/spawn.c
 .PHONY: bench
 bench: all
 	NACRE='$(abs_top_builddir)/nacre' NACRE_BACKEND_DIR='$(abs_top_builddir)/backends/.libs' \
