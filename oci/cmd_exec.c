@@ -286,13 +286,16 @@ static int launch(const struct cli *c, const struct container *box, struct oci_p
 
 	if (p->terminal && (r = console_open(console, p->console_height, p->console_width, err)))
 		return r;
-	if (!detach && (sfd = foreground_signals(err)) < 0)
-		return sfd;
 	req.slave = console->slave;
 	req.preserve_fds = cli_int(c, "preserve-fds");
 	pid = exec_start(&req, err);
 	if (pid < 0)
 		return pid;
+	/* Not before: until then a signal ends this command, and the child that has nobody to tell. */
+	if (!detach && (sfd = foreground_signals(err)) < 0) {
+		kill(pid, SIGKILL);
+		return sfd;
+	}
 	if ((r = hand_over_console(c, console, err)) ||
 	    (pid_file && (r = container_write_pid_file(pid_file, pid, err))))
 		kill(pid, SIGKILL);

@@ -98,6 +98,7 @@ static int ask(struct stand_in *s, struct oci_error *err)
 
 static int set_up(struct stand_in *s, struct oci_error *err)
 {
+	char byte;
 	int r;
 
 	prctl(PR_SET_NAME, OCI_COMM_EXEC);
@@ -116,6 +117,9 @@ static int set_up(struct stand_in *s, struct oci_error *err)
 		return s->conn;
 	if ((r = oci_cgroup_attach(&s->req->box->state, 0, err)) || (r = enter(s, err)))
 		return r;
+	/* The groups may have been frozen for long: is anybody still waiting? */
+	if (recv(s->sync, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		_exit(1);
 	return ask(s, err);
 }
 
@@ -183,7 +187,8 @@ static void child(struct stand_in *s)
 		sync_send(s->sync, SYNC_ERROR, &err);
 		_exit(1);
 	}
-	sync_send(s->sync, SYNC_READY, NULL);
+	if (sync_send(s->sync, SYNC_READY, NULL))
+		_exit(1);
 	let_go(s);
 	oci_caps_drop_all();
 	/* Dying as the process did must not leave a core of ours. */
