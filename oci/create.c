@@ -368,11 +368,28 @@ static int adjust_oom(struct birth *b, struct oci_error *err)
 	return r ? oci_fail_errno(err, -r, "config.json: process.oomScoreAdj") : 0;
 }
 
+/* Between the sandbox's mounts and its entering them. */
+static int run_early_hooks(struct birth *b, const char *state_json, struct oci_error *err)
+{
+	struct oci_state *s = &b->c->state;
+	cleanup_buf struct buf creating = {0};
+	int r = sync_expect(b->sync, SYNC_HOOKS, err);
+
+	if (r)
+		return r;
+	oci_state_json(&creating, s, OCI_CREATING, false);
+	state_json = buf_ok(&creating) ? creating.s : state_json;
+	if ((r = oci_hooks_run(&b->cfg, OCI_HOOK_PRESTART, state_json, s->bundle, err)) ||
+	    (r = oci_hooks_run(&b->cfg, OCI_HOOK_CREATE_RUNTIME, state_json, s->bundle, err)))
+		return r;
+	sync_send(b->sync, SYNC_GO, NULL);
+	return 0;
+}
+
 /* Lead the clone to the point where it waits for start. */
 static int raise_sandbox(struct birth *b, const char *state_json, struct oci_error *err)
 {
 	struct oci_state *s = &b->c->state;
-	cleanup_buf struct buf creating = {0};
 	int r;
 
 	close(b->child_sync);
@@ -384,14 +401,8 @@ static int raise_sandbox(struct birth *b, const char *state_json, struct oci_err
 	    (r = oci_cgroup_attach(s, b->pid, err)) || (r = adjust_oom(b, err)))
 		return r;
 	sync_send(b->sync, SYNC_GO, NULL);
-	if ((r = sync_expect(b->sync, SYNC_HOOKS, err)))
+	if (oci_hooks_pause(&b->cfg) && (r = run_early_hooks(b, state_json, err)))
 		return r;
-	oci_state_json(&creating, s, OCI_CREATING, false);
-	state_json = buf_ok(&creating) ? creating.s : state_json;
-	if ((r = oci_hooks_run(&b->cfg, OCI_HOOK_PRESTART, state_json, s->bundle, err)) ||
-	    (r = oci_hooks_run(&b->cfg, OCI_HOOK_CREATE_RUNTIME, state_json, s->bundle, err)))
-		return r;
-	sync_send(b->sync, SYNC_GO, NULL);
 	return sync_expect(b->sync, SYNC_READY, err);
 }
 

@@ -84,3 +84,8 @@ int oci_hooks_run(const struct oci_config *cfg, enum oci_hook_kind kind, const c
 	}
 	return 0;
 }
+
+bool oci_hooks_pause(const struct oci_config *cfg)
+{
+	return cfg->hooks[OCI_HOOK_PRESTART].n || cfg->hooks[OCI_HOOK_CREATE_RUNTIME].n;
+}

@@ -3,6 +3,8 @@
 #ifndef NACRE_OCI_HOOKS_H
 #define NACRE_OCI_HOOKS_H
 
+#include <stdbool.h>
+
 #include "oci/config.h"
 #include "oci/error.h"
 
@@ -12,5 +14,8 @@
  */
 int oci_hooks_run(const struct oci_config *cfg, enum oci_hook_kind kind, const char *state_json,
 		  const char *cwd, struct oci_error *err);
+
+/* Is there any hook that the creator runs while the sandbox waits (prestart, createRuntime)? */
+bool oci_hooks_pause(const struct oci_config *cfg);
 
 #endif

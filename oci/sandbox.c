@@ -338,9 +338,11 @@ static int environment(struct sandbox *s, struct rootfs *root, struct oci_error 
 		snprintf(name, sizeof(name), "_ses.%s", s->id);
 		syscall(SYS_keyctl, KEYCTL_JOIN_SESSION, name);
 	}
-	sync_send(s->sync, SYNC_HOOKS, NULL);
-	if ((r = sync_expect(s->sync, SYNC_GO, err)))
-		return r;
+	if (oci_hooks_pause(s->cfg)) {
+		sync_send(s->sync, SYNC_HOOKS, NULL);
+		if ((r = sync_expect(s->sync, SYNC_GO, err)))
+			return r;
+	}
 	return oci_hooks_run(s->cfg, OCI_HOOK_CREATE_CONTAINER, s->state_json, NULL, err);
 }
 
