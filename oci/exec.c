@@ -245,8 +245,10 @@ pid_t exec_start(const struct exec_request *req, struct oci_error *err)
 	pid = fork_inside(&s, err);
 	if (pid < 0)
 		return pid;
-	if (!pid)
+	if (!pid) {
+		close(ours);
 		child(&s);
+	}
 	close(steal_fd(&theirs));
 	r = sync_expect(ours, SYNC_READY, err);
 	if (!r)
