@@ -3,6 +3,7 @@ dist_man1_MANS += man/nacre.1 \
 	man/nacre-create.1 \
 	man/nacre-delete.1 \
 	man/nacre-events.1 \
+	man/nacre-exec.1 \
 	man/nacre-features.1 \
 	man/nacre-kill.1 \
 	man/nacre-list.1 \
