@@ -145,6 +145,8 @@ static int apply_layers(struct target *t, const struct image *image, const struc
 		shown.layer = i + 1;
 		target_next_layer(t, i > 0);
 		r = layer_apply(t, &streams[i], &shown.progress, err);
+		if (r)
+			oci_fail_prefix(err, "%s: ", o->image);
 		layer_stream_end(&streams[i]);
 	}
 	for (; i < started; i++)
