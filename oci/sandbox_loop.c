@@ -2,7 +2,6 @@
 /* The sandbox's main thread once the container is created: signals, control requests, the end. */
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,10 +24,8 @@
 struct loop {
 	struct sandbox *s;
 	struct kernel *k;
-	int ended; /* eventfd: kernel_run() returned */
-	int status;
+	int ended; /* eventfd: the container has ended */
 	bool started;
-	pthread_t runner;
 	struct exec_list execs;
 	struct control_reply reply; /* one request at a time */
 };
@@ -62,26 +59,11 @@ void sandbox_block_signals(void)
 	sigprocmask(SIG_SETMASK, &set, NULL);
 }
 
-static void *run(void *arg)
-{
-	struct loop *l = arg;
-	uint64_t one = 1;
-
-	l->status = kernel_run(l->k);
-	if (write(l->ended, &one, sizeof(one)) < 0)
-		oci_end_as(l->status);
-	return NULL;
-}
-
 static int start(struct loop *l)
 {
-	int r;
-
 	if (l->started)
 		return -EALREADY;
-	r = pthread_create(&l->runner, NULL, run, l);
-	if (r)
-		return -r;
+	kernel_start(l->k, l->ended);
 	l->started = true;
 	prctl(PR_SET_NAME, OCI_COMM);
 	return 0;
@@ -217,6 +199,8 @@ void sandbox_loop(struct sandbox *s, struct kernel *k)
 	l->s = s;
 	l->k = k;
 	l->ended = eventfd(0, EFD_CLOEXEC);
+	if (l->ended < 0)
+		_exit(1);
 	do {
 		if (room < 4 + l->execs.n) {
 			room = 16 + 2 * l->execs.n;
@@ -228,5 +212,5 @@ void sandbox_loop(struct sandbox *s, struct kernel *k)
 	} while (serve(l, sfd, p));
 	sandbox_exec_finish(&l->execs);
 	write_stats(l);
-	oci_end_as(l->status);
+	oci_end_as(kernel_status(l->k));
 }

@@ -36,6 +36,7 @@ static int kernel_init_state(struct kernel *k, const struct kernel_config *cfg)
 	k->strace = cfg->strace;
 	k->debug = cfg->debug;
 	k->log_fd = cfg->log_fd;
+	k->ended_fd = -1;
 	k->host_proc_fd = cfg->host_proc_fd;
 	snprintf(k->hostname, sizeof(k->hostname), "%s", cfg->hostname ? cfg->hostname : "nacre");
 	snprintf(k->domainname, sizeof(k->domainname), "%s",
@@ -161,11 +162,20 @@ static void kernel_wait_all_gone(struct kernel *k)
 	pthread_mutex_unlock(&k->tasks_lock);
 }
 
-int kernel_run(struct kernel *k)
+void kernel_start(struct kernel *k, int ended)
 {
+	k->ended_fd = ended;
 	kernel_start_init(k);
-	kernel_wait_all_gone(k);
-	return k->init_status;
+}
+
+int kernel_status(struct kernel *k)
+{
+	int status;
+
+	pthread_mutex_lock(&k->tasks_lock);
+	status = k->init_status;
+	pthread_mutex_unlock(&k->tasks_lock);
+	return status;
 }
 
 /* ---- while it runs ---- */

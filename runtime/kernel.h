@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The application kernel of one container: what its processes share. Created once by
- * kernel_create(), entered by kernel_run(), which returns when the first process has ended and every
- * guest thread is gone.
+ * kernel_create(), set going by kernel_start(); it says through a descriptor when the first process
+ * has ended and every guest thread is gone.
  *
  * oci/ fills struct kernel_config and knows nothing below this header.
  */
@@ -73,8 +73,13 @@ int kernel_create(const struct kernel_config *cfg, struct kernel **out, char *er
  * or "no such file or directory" or "permission denied" in err), but run nothing yet.
  */
 int kernel_load_init(struct kernel *k, char *err, size_t errlen);
-/* Run until init has ended and all other guest tasks were killed; returns its wait(2) status. */
-int kernel_run(struct kernel *k);
+/*
+ * Run init. When it has ended and all other guest tasks were killed, `ended` (an eventfd) becomes
+ * readable.
+ */
+void kernel_start(struct kernel *k, int ended);
+/* Init's wait(2) status, after that. */
+int kernel_status(struct kernel *k);
 /* From any thread of the sandbox: deliver a signal from outside. pid 0: init; -1: every process. */
 int kernel_signal(struct kernel *k, pid_t pid, int sig);
 /*

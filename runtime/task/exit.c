@@ -5,6 +5,7 @@
  * lists; the last task of a process makes it a zombie, which its parent reaps.
  */
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
 
 #include "runtime/fs/fdtable.h"
@@ -308,8 +309,11 @@ void task_exit(struct task *t)
 
 	/* from here on kernel_destroy() may run: it joins this host thread first */
 	pthread_mutex_lock(&k->tasks_lock);
-	if (--k->ntasks == 0)
+	if (--k->ntasks == 0) {
 		pthread_cond_broadcast(&k->all_gone);
+		if (k->ended_fd >= 0)
+			eventfd_write(k->ended_fd, 1);
+	}
 	pthread_mutex_unlock(&k->tasks_lock);
 }
 

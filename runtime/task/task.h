@@ -209,6 +209,7 @@ struct kernel {
 	bool init_gone;		 /* no process may be made any more */
 	int init_status;
 	pthread_cond_t all_gone; /* with tasks_lock: ntasks fell to 0 */
+	int ended_fd;		 /* an eventfd that says so outside, or -1; immutable once init runs */
 	struct worker_pool *workers; /* host threads: runtime/task/loop.c */
 	struct task *init_task;	     /* loaded, not started yet; its host thread waits */
 	struct worker *init_worker;
