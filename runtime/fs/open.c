@@ -82,6 +82,22 @@ static int open_mask(int flags)
 	return masks[flags & O_ACCMODE] | (flags & O_TRUNC ? W_OK : 0);
 }
 
+bool vfs_text_busy(struct kernel *k, const struct vnode *n)
+{
+	bool busy = false;
+
+	if (n->type != S_IFREG || !n->ino)
+		return false;
+	pthread_mutex_lock(&k->tasks_lock);
+	list_for_each(l, &k->processes) {
+		const struct process *p = list_entry(l, struct process, all_link);
+
+		busy |= p->exe_ino == n->ino && p->exe_dev == n->dev && !p->zombie;
+	}
+	pthread_mutex_unlock(&k->tasks_lock);
+	return busy;
+}
+
 /* May t open what was found? */
 static int may_open(struct task *t, const struct vpath *p, int flags)
 {
@@ -95,6 +111,8 @@ static int may_open(struct task *t, const struct vpath *p, int flags)
 	if (p->node->type == S_IFDIR && (open_mask(flags) & W_OK || flags & O_CREAT))
 		return -EISDIR;
 	ret = perm_node(t, p, open_mask(flags));
+	if (!ret && open_mask(flags) & W_OK && vfs_text_busy(t->kernel, p->node))
+		ret = -ETXTBSY;
 	if (!ret && flags & O_NOATIME) {
 		ret = vpath_getattr(p, &st);
 		if (!ret && !perm_owner(t, &st))

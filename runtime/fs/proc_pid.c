@@ -419,6 +419,29 @@ static int net_show(struct proc_ctx *c, struct proc_text *x)
 	return proc_pass_through(c->k, path, x);
 }
 
+/* What a core dump would hold: Linux's default. There are none, so settings have no effect. */
+static int coredump_filter_show(struct proc_ctx *c, struct proc_text *x)
+{
+	(void)c;
+	proc_printf(x, "00000033\n");
+	return 0;
+}
+
+static int ignore_store(struct proc_ctx *c, char *buf, size_t len)
+{
+	(void)c;
+	(void)buf;
+	(void)len;
+	return 0;
+}
+
+static int cpuset_show(struct proc_ctx *c, struct proc_text *x)
+{
+	(void)c;
+	proc_printf(x, "/\n");
+	return 0;
+}
+
 #define PROC_NET(n) PROC_FILE(n, 0444, net_show)
 static const struct proc_row net_rows[] = {
 	PROC_NET("arp"),     PROC_NET("dev"),	  PROC_NET("fib_trie"),	 PROC_NET("if_inet6"),
@@ -443,7 +466,8 @@ static const struct proc_row net_rows[] = {
 #define PROC_COMMON_ROWS                                                                           \
 	PROC_PRIVATE("auxv", 0400, auxv_show), PROC_FILE("cgroup", 0444, cgroup_show),             \
 		PROC_FILE("cmdline", 0444, cmdline_show),          \
-		PROC_RW("comm", 0644, comm_show, comm_store), PROC_PLACE("cwd"),                   \
+		PROC_RW("comm", 0644, comm_show, comm_store),                                      \
+		PROC_FILE("cpuset", 0444, cpuset_show), PROC_PLACE("cwd"),                   \
 		PROC_PRIVATE("environ", 0400, environ_show),                                       \
 		{.name = "exe",                                                                    \
 		 .mode = S_IFLNK | 0777,                                                           \
@@ -459,7 +483,7 @@ static const struct proc_row net_rows[] = {
 		 .dynamic = PROC_FDINFOS,                                                          \
 		 .private_ = true},                                                                \
 		PROC_FILE("gid_map", 0644, id_map_show), PROC_FILE("io", 0400, io_show),           \
-		PROC_FILE("limits", 0644, limits_show),                                            \
+		PROC_FILE("limits", 0444, limits_show),                                            \
 		PROC_FILE("loginuid", 0644, unset_id_show),                                        \
 		PROC_PRIVATE("maps", 0444, proc_maps_show),                                        \
 		{.name = "mem",                                                                    \
@@ -468,7 +492,8 @@ static const struct proc_row net_rows[] = {
 		 .private_ = true},                                                                \
 		PROC_FILE("mountinfo", 0444, proc_mountinfo_show),                                 \
 		PROC_FILE("mounts", 0444, proc_mounts_show), PROC_DIR("net", net_rows),            \
-		PROC_DIR("ns", ns_rows), PROC_RW("oom_adj", 0644, oom_adj_show, oom_adj_store),    \
+		{.name = "ns", .mode = S_IFDIR | 0511, .children = ns_rows},                        \
+	        PROC_RW("oom_adj", 0644, oom_adj_show, oom_adj_store),    \
 		PROC_FILE("oom_score", 0444, oom_score_show),                                      \
 		PROC_RW("oom_score_adj", 0644, oom_score_adj_show, oom_score_adj_store),           \
 		PROC_PRIVATE("personality", 0400, personality_show), PROC_PLACE("root"),           \
@@ -485,6 +510,7 @@ static const struct proc_row net_rows[] = {
 const struct proc_row proc_task_rows[] = {PROC_COMMON_ROWS, {.name = NULL}};
 const struct proc_row proc_pid_rows[] = {
 	PROC_COMMON_ROWS,
+	PROC_RW("coredump_filter", 0644, coredump_filter_show, ignore_store),
 	PROC_FILE("mountstats", 0400, proc_mountstats_show),
 	{.name = "task", .mode = S_IFDIR | 0555, .dynamic = PROC_TASKS},
 	PROC_RW("timerslack_ns", 0666, timerslack_show, timerslack_store),

@@ -226,6 +226,12 @@ static int cpuinfo_show(struct proc_ctx *c, struct proc_text *x)
 
 /* ---- the rest ---- */
 
+/* The controllers are the host's: which there are, not what is in them. */
+static int cgroups_show(struct proc_ctx *c, struct proc_text *x)
+{
+	return proc_pass_through(c->k, "cgroups", x);
+}
+
 static int filesystems_show(struct proc_ctx *c, struct proc_text *x)
 {
 	(void)c;
@@ -321,6 +327,7 @@ static int64_t net_link(struct proc_ctx *c, char *buf, size_t cap)
 }
 
 const struct proc_row proc_root_rows[] = {
+	PROC_FILE("cgroups", 0444, cgroups_show),
 	PROC_FILE("cmdline", 0444, cmdline_show),
 	PROC_FILE("cpuinfo", 0444, cpuinfo_show),
 	PROC_FILE("devices", 0444, devices_show),

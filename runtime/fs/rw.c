@@ -298,6 +298,8 @@ int64_t sys_truncate(struct task *t, const uint64_t a[6])
 		ret = -EINVAL;
 	if (!ret)
 		ret = perm_node(t, &p, W_OK);
+	if (!ret && vfs_text_busy(t->kernel, p.node))
+		ret = -ETXTBSY;
 	if (!ret)
 		ret = vfs_truncate(t, &p, NULL, a[1]);
 	vpath_put(&p);

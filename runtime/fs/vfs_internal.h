@@ -36,6 +36,8 @@ struct vfs {
 	size_t npins;
 };
 
+/* Is it a program that somebody runs? It is not written to meanwhile (execve(2), ETXTBSY). */
+bool vfs_text_busy(struct kernel *k, const struct vnode *n);
 /* What /proc/mounts says of a mount of the host, by a descriptor in it; of one of nacre's own. */
 void mount_text_host(struct mount *m, const struct kernel *k, int fd);
 void mount_text_own(struct mount *m);

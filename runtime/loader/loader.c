@@ -299,6 +299,8 @@ static void name_image(struct load *l, const char *filename, struct exec_image *
 	const char *base = strrchr(filename, '/');
 
 	snprintf(out->comm, sizeof(out->comm), "%s", base ? base + 1 : filename);
+	out->dev = l->file->path.node ? l->file->path.node->dev : 0;
+	out->ino = l->file->path.node ? l->file->path.node->ino : 0;
 	if (vfs_path_text(l->t, &l->file->path, out->path, sizeof(out->path)) < 0)
 		out->path[0] = '\0';
 }

@@ -26,6 +26,7 @@ struct exec_image {
 	struct arch_regs regs;
 	char comm[16];
 	char path[4096];	       /* resolved path of the program, for /proc/PID/exe */
+	uint64_t dev, ino;	       /* its file; 0: none in the tree */
 	bool setuid_seen, setgid_seen; /* file has the bits and the mount honours them */
 	uid_t file_uid;
 	gid_t file_gid;

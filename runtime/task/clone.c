@@ -271,6 +271,8 @@ static int clone_link_process_locked(struct task *t, struct task *c, uint64_t fl
 
 	p->pid = c->tid;
 	memcpy(p->exe, old->exe, sizeof(p->exe));
+	p->exe_dev = old->exe_dev;
+	p->exe_ino = old->exe_ino;
 	p->session = old->session;
 	p->tty_given_up = old->tty_given_up;
 	atomic_fetch_add(&p->session->refs, 1);

@@ -227,6 +227,8 @@ static void exec_commit(struct task *t, struct exec_image *img, struct fdtable *
 	memcpy(t->comm, img->comm, sizeof(t->comm));
 	pthread_mutex_lock(&t->kernel->tasks_lock);
 	memcpy(p->exe, img->path, sizeof(p->exe));
+	p->exe_dev = img->dev;
+	p->exe_ino = img->ino;
 	p->execed = true;
 	if (p->parent)
 		p->exit_signal = SIGCHLD;

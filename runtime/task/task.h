@@ -112,6 +112,7 @@ struct process {
 	struct rlimit64 rlimits[16]; /* protected by sig_lock */
 	struct timer_set *timers;    /* itimers and POSIX timers: runtime/task/timer.h */
 	char exe[4096];		     /* protected by tasks_lock: resolved path of the program */
+	uint64_t exe_dev, exe_ino;   /* protected by tasks_lock: its file, not to be written to */
 	uint64_t start_ns;	     /* CLOCK_BOOTTIME at creation */
 	atomic_int dumpable; /* PR_SET_DUMPABLE */
 	atomic_int nice;
