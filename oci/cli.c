@@ -316,6 +316,10 @@ static int no_command(const char *name)
 {
 	char msg[300];
 
+	if (!strcmp(name, "checkpoint") || !strcmp(name, "restore")) {
+		log_fatal("nacre cannot checkpoint or restore containers");
+		return 1;
+	}
 	snprintf(msg, sizeof(msg), "No help topic for '%s'", name);
 	log_fatal(msg);
 	return 3;

@@ -64,8 +64,9 @@ static int features(const struct cli *c, int *status, struct oci_error *err)
 	json_str(&b, "ociVersionMin", "1.0.0");
 	json_str(&b, "ociVersionMax", OCI_SPEC_VERSION);
 	json_strings(&b, "hooks",
-		     LIST("prestart", "createRuntime", "createContainer", "poststart", "poststop"),
-		     5);
+		     LIST("prestart", "createRuntime", "createContainer", "startContainer",
+			  "poststart", "poststop"),
+		     6);
 	json_strings(&b, "mountOptions", names, n);
 	linux_features(&b);
 	json_object(&b, "annotations");

@@ -114,6 +114,7 @@ int control_call(int state_dir, enum control_op op, int arg, unsigned flags,
 	struct control_request req = {CONTROL_MAGIC, op, arg, flags};
 	cleanup_free struct control_reply *own = NULL;
 	cleanup_fd int fd = control_connect(state_dir, err);
+	const struct timeval forever = {0};
 
 	if (fd < 0)
 		return fd;
@@ -121,6 +122,9 @@ int control_call(int state_dir, enum control_op op, int arg, unsigned flags,
 		reply = own = malloc(sizeof(*own));
 	if (!reply)
 		return oci_fail_errno(err, ENOMEM, "control request");
+	/* Hooks may take their time. */
+	if (op == CONTROL_START)
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof(forever));
 	if (control_send(fd, &req, NULL, 0))
 		return oci_fail_errno(err, errno, "cannot ask the container's sandbox");
 	return control_reply(fd, reply, err);

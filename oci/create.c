@@ -57,10 +57,6 @@ static int check_options(struct birth *b, struct oci_error *err)
 		if (fcntl(fd, F_GETFD) < 0)
 			return oci_fail(err, EBADF,
 					"unable to set the file descriptor %d: it is not open", fd);
-	for (size_t i = 0; i < b->cfg.hooks[OCI_HOOK_START_CONTAINER].n; i++)
-		return oci_fail(err, ENOTSUP,
-				"config.json: hooks.startContainer: hooks inside the container are "
-				"not supported");
 	if (b->g->systemd_cgroup && access("/run/systemd/system", F_OK))
 		return oci_fail(err, ENOTSUP,
 				"systemd cgroup flag passed, but systemd support for managing "
@@ -191,15 +187,15 @@ static int open_stats(struct birth *b, struct oci_error *err)
 	return b->stats_fd < 0 ? oci_fail_errno(err, errno, "--stats-file %s", path) : 0;
 }
 
-static void sandbox_child(struct birth *b, const char *state_json) __attribute__((noreturn));
-static void sandbox_child(struct birth *b, const char *state_json)
+static void sandbox_child(struct birth *b) __attribute__((noreturn));
+static void sandbox_child(struct birth *b)
 {
 	struct sandbox s = {
 		.cfg = &b->cfg,
 		.id = b->o->id,
 		.rootfs = b->c->state.rootfs,
 		.bundle = b->c->state.bundle,
-		.state_json = state_json,
+		.state = &b->c->state,
 		.backend = b->g->backend,
 		.backend_dir = NULL,
 		.max_vcpus = b->g->max_vcpus,
@@ -245,7 +241,7 @@ static int visit(struct birth *b, enum oci_ns ns, int *saved, struct oci_error *
 	return 0;
 }
 
-static int clone_sandbox(struct birth *b, const char *state_json, struct oci_error *err)
+static int clone_sandbox(struct birth *b, struct oci_error *err)
 {
 	static const enum oci_ns visited[] = {OCI_NS_PID, OCI_NS_NETWORK, OCI_NS_IPC, OCI_NS_UTS};
 	int saved[4] = {-1, -1, -1, -1}, r = 0;
@@ -268,7 +264,7 @@ static int clone_sandbox(struct birth *b, const char *state_json, struct oci_err
 		if (b->pid < 0)
 			r = oci_fail_errno(err, errno, "cannot make the sandbox process");
 		else if (!b->pid)
-			sandbox_child(b, state_json);
+			sandbox_child(b);
 		prctl(PR_SET_NAME, OCI_COMM);
 	}
 	for (int i = 0; i < 4; i++) {
@@ -369,7 +365,7 @@ static int adjust_oom(struct birth *b, struct oci_error *err)
 }
 
 /* Between the sandbox's mounts and its entering them. */
-static int run_early_hooks(struct birth *b, const char *state_json, struct oci_error *err)
+static int run_early_hooks(struct birth *b, struct oci_error *err)
 {
 	struct oci_state *s = &b->c->state;
 	cleanup_buf struct buf creating = {0};
@@ -378,16 +374,17 @@ static int run_early_hooks(struct birth *b, const char *state_json, struct oci_e
 	if (r)
 		return r;
 	oci_state_json(&creating, s, OCI_CREATING, false);
-	state_json = buf_ok(&creating) ? creating.s : state_json;
-	if ((r = oci_hooks_run(&b->cfg, OCI_HOOK_PRESTART, state_json, s->bundle, err)) ||
-	    (r = oci_hooks_run(&b->cfg, OCI_HOOK_CREATE_RUNTIME, state_json, s->bundle, err)))
+	if (!buf_ok(&creating))
+		return oci_fail_errno(err, ENOMEM, "container state");
+	if ((r = oci_hooks_run(&b->cfg, OCI_HOOK_PRESTART, creating.s, s->bundle, err)) ||
+	    (r = oci_hooks_run(&b->cfg, OCI_HOOK_CREATE_RUNTIME, creating.s, s->bundle, err)))
 		return r;
 	sync_send(b->sync, SYNC_GO, NULL);
 	return 0;
 }
 
 /* Lead the clone to the point where it waits for start. */
-static int raise_sandbox(struct birth *b, const char *state_json, struct oci_error *err)
+static int raise_sandbox(struct birth *b, struct oci_error *err)
 {
 	struct oci_state *s = &b->c->state;
 	int r;
@@ -401,7 +398,7 @@ static int raise_sandbox(struct birth *b, const char *state_json, struct oci_err
 	    (r = oci_cgroup_attach(s, b->pid, err)) || (r = adjust_oom(b, err)))
 		return r;
 	sync_send(b->sync, SYNC_GO, NULL);
-	if (oci_hooks_pause(&b->cfg) && (r = run_early_hooks(b, state_json, err)))
+	if (oci_hooks_pause(&b->cfg) && (r = run_early_hooks(b, err)))
 		return r;
 	return sync_expect(b->sync, SYNC_READY, err);
 }
@@ -448,7 +445,6 @@ static int give_birth(struct birth *b, struct oci_error *err)
 {
 	struct oci_state *s = &b->c->state;
 	struct oci_cgroup_mount groups[OCI_MAX_CGROUPS];
-	cleanup_buf struct buf json = {0};
 	int pair[2], r, n = oci_cgroup_mounts(groups, OCI_MAX_CGROUPS);
 
 	if ((r = save_config(b, err)) || (r = fill_state(b, err)) || (r = open_console(b, err)) ||
@@ -465,10 +461,7 @@ static int give_birth(struct birth *b, struct oci_error *err)
 		return oci_fail_errno(err, errno, "socketpair");
 	b->sync = pair[0];
 	b->child_sync = pair[1];
-	oci_state_json(&json, s, OCI_CREATING, false);
-	if (!buf_ok(&json))
-		return oci_fail_errno(err, ENOMEM, "container state");
-	if ((r = clone_sandbox(b, json.s, err)) || (r = raise_sandbox(b, json.s, err)) ||
+	if ((r = clone_sandbox(b, err)) || (r = raise_sandbox(b, err)) ||
 	    (r = give_console(b, err)))
 		return r;
 	return b->o->pid_file ? container_write_pid_file(b->o->pid_file, s->pid, err) : 0;
@@ -490,7 +483,7 @@ static void undo(struct birth *b)
 
 static void close_all(struct birth *b)
 {
-	int *fds[] = {&b->bundle_fd, &b->sync,		 &b->child_sync,     &b->listener,
+	int *fds[] = {&b->bundle_fd, &b->sync,		 &b->child_sync,   &b->listener,
 		      &b->stats_fd,  &b->console.master, &b->console.slave};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)

@@ -64,6 +64,7 @@ libnacre_a_SOURCES += \
 	oci/sandbox.h \
 	oci/sandbox_exec.c \
 	oci/sandbox_exec.h \
+	oci/sandbox_hooks.c \
 	oci/sandbox_loop.c \
 	oci/seccomp.c \
 	oci/seccomp.h \

@@ -20,6 +20,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "oci/buf.h"
 #include "oci/caps.h"
 #include "oci/cleanup.h"
 #include "oci/hooks.h"
@@ -320,6 +321,31 @@ static int load_init(struct sandbox *s, struct kernel *k, struct oci_error *err)
 	return r ? sandbox_load_error(r, why, s->cfg->process.args[0], err) : 0;
 }
 
+/* Our pid as the host counts, while the host's proc is there. */
+static pid_t host_pid(void)
+{
+	char text[16];
+	ssize_t n = readlink("/proc/self", text, sizeof(text) - 1);
+
+	if (n <= 0)
+		return getpid();
+	text[n] = '\0';
+	return (pid_t)strtol(text, NULL, 10);
+}
+
+static int create_container_hooks(struct sandbox *s, struct oci_error *err)
+{
+	cleanup_buf struct buf json = {0};
+
+	s->state->pid = host_pid();
+	if (!s->cfg->hooks[OCI_HOOK_CREATE_CONTAINER].n)
+		return 0;
+	oci_state_json(&json, s->state, OCI_CREATING, false);
+	if (!buf_ok(&json))
+		return oci_fail_errno(err, ENOMEM, "container state");
+	return oci_hooks_run(s->cfg, OCI_HOOK_CREATE_CONTAINER, json.s, NULL, err);
+}
+
 static int environment(struct sandbox *s, struct rootfs *root, struct oci_error *err)
 {
 	int r;
@@ -343,7 +369,7 @@ static int environment(struct sandbox *s, struct rootfs *root, struct oci_error 
 		if ((r = sync_expect(s->sync, SYNC_GO, err)))
 			return r;
 	}
-	return oci_hooks_run(s->cfg, OCI_HOOK_CREATE_CONTAINER, s->state_json, NULL, err);
+	return create_container_hooks(s, err);
 }
 
 static int prepare(struct sandbox *s, struct kernel **k, struct oci_error *err)

@@ -11,6 +11,7 @@
 
 #include "oci/config.h"
 #include "oci/error.h"
+#include "oci/state.h"
 
 enum sync_type {
 	SYNC_GO = 'G',	  /* creator: go on */
@@ -29,7 +30,8 @@ int sync_expect(int fd, enum sync_type type, struct oci_error *err);
 
 struct sandbox {
 	struct oci_config *cfg;
-	const char *id, *rootfs, *bundle, *state_json;
+	const char *id, *rootfs, *bundle;
+	struct oci_state *state; /* a copy: what hooks are told */
 	const char *backend, *backend_dir;
 	unsigned max_vcpus;
 	bool strace, debug, no_pivot, new_keyring;
@@ -52,8 +54,11 @@ void sandbox_fill_process(const struct sandbox *s, const struct oci_process *p,
 /* The sentence for a program that could not be started. */
 int sandbox_load_error(int r, const char *why, const char *program, struct oci_error *err);
 
-/* sandbox_loop.c: serve until the container ended; ends the process with its status. */
+/* sandbox_hooks.c: the startContainer hooks, as processes of the container. */
 struct kernel;
+int sandbox_start_hooks(const struct sandbox *s, struct kernel *k, struct oci_error *err);
+
+/* sandbox_loop.c: serve until the container ended; ends the process with its status. */
 void sandbox_loop(struct sandbox *s, struct kernel *k) __attribute__((noreturn));
 /* Block the signals the loop forwards. Before any thread is made. */
 void sandbox_block_signals(void);

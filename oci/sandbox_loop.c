@@ -24,8 +24,8 @@
 struct loop {
 	struct sandbox *s;
 	struct kernel *k;
-	int ended; /* eventfd: the container has ended */
-	bool started;
+	int ended;	      /* eventfd: the container has ended */
+	bool started, failed; /* failed: a hook wants no container */
 	struct exec_list execs;
 	struct control_reply reply; /* one request at a time */
 };
@@ -61,8 +61,17 @@ void sandbox_block_signals(void)
 
 static int start(struct loop *l)
 {
+	struct oci_error err;
+	int r;
+
 	if (l->started)
 		return -EALREADY;
+	r = sandbox_start_hooks(l->s, l->k, &err);
+	if (r) {
+		l->reply.len = (uint32_t)snprintf(l->reply.payload, sizeof(err.msg), "%s", err.msg);
+		l->failed = true;
+		return r;
+	}
 	kernel_start(l->k, l->ended);
 	l->started = true;
 	prctl(PR_SET_NAME, OCI_COMM);
@@ -148,6 +157,8 @@ static void on_control(struct loop *l)
 	}
 	control_answer(conn, &l->reply);
 	close(conn);
+	if (l->failed)
+		_exit(1);
 }
 
 /* The counters of the whole run, as `events --stats` shows them. */

@@ -30,10 +30,10 @@
 #include "oci/signals.h"
 #include "oci/state.h"
 
-#define NS   "\"linux\":{\"namespaces\":[{\"type\":\"mount\"}]}"
+#define NS "\"linux\":{\"namespaces\":[{\"type\":\"mount\"}]}"
 #define ROOT "\"root\":{\"path\":\"rootfs\"}"
 #define PROC "\"process\":{\"args\":[\"sh\"],\"cwd\":\"/\"}"
-#define VER  "\"ociVersion\":\"1.0.2\""
+#define VER "\"ociVersion\":\"1.0.2\""
 
 static int parse(const char *text, struct oci_config *cfg, struct oci_error *err)
 {
@@ -66,17 +66,17 @@ static void every_config_error_names_its_key(void **state)
 		{"{" VER ",\"process\":{\"args\":[\"a\"],\"cwd\":\"/\",\"user\":{\"uid\":-1}}}",
 		 "process.user.uid must be an integer"},
 		{"{" VER ",\"process\":{\"args\":[\"a\"],\"cwd\":\"/"
-			 "\",\"user\":{\"additionalGids\":[\"x\"]}}}",
+		 "\",\"user\":{\"additionalGids\":[\"x\"]}}}",
 		 "process.user.additionalGids[0]"},
 		{"{" VER ",\"process\":{\"args\":[\"a\"],\"cwd\":\"/"
-			 "\",\"rlimits\":[{\"type\":\"RLIMIT_X\"}]}}",
+		 "\",\"rlimits\":[{\"type\":\"RLIMIT_X\"}]}}",
 		 "process.rlimits[0].type: invalid rlimit type"},
 		{"{" VER ",\"process\":{\"args\":[\"a\"],\"cwd\":\"/"
-			 "\",\"rlimits\":[{\"type\":\"RLIMIT_CPU\","
+		 "\",\"rlimits\":[{\"type\":\"RLIMIT_CPU\","
 		 "\"soft\":2,\"hard\":1}]}}",
 		 "process.rlimits[0].soft"},
 		{"{" VER ",\"process\":{\"args\":[\"a\"],\"cwd\":\"/"
-			 "\",\"capabilities\":{\"bounding\":[1]}}}",
+		 "\",\"capabilities\":{\"bounding\":[1]}}}",
 		 "process.capabilities.bounding[0]"},
 		{"{" VER "," PROC "}", "root must be specified"},
 		{"{" VER "," PROC ",\"root\":{}}", "root.path must not be empty"},
@@ -300,6 +300,76 @@ static void state_file_survives_a_round_trip(void **state)
 	rmdir(root);
 }
 
+/* What exec sends is what the sandbox reads. */
+static void processes_survive_json(void **state)
+{
+	const gid_t groups[] = {4, 5};
+	char *const args[] = {(char *)"sh", (char *)"-c", (char *)"\"\n\\", NULL};
+	char *const env[] = {(char *)"A=1", (char *)"B=", NULL};
+	struct oci_process p = {.terminal = true,
+				.no_new_privs = true,
+				.uid = 33,
+				.gid = 34,
+				.umask = 027,
+				.groups = groups,
+				.ngroups = 2,
+				.args = args,
+				.env = env,
+				.cwd = "/tmp",
+				.cap_bounding = 0x1ffffffffff,
+				.cap_effective = 1,
+				.cap_ambient = 1u << 20};
+	struct oci_arena *arena = NULL;
+	struct oci_process back;
+	struct oci_error err;
+	struct buf b = {0};
+	yajl_val tree;
+
+	(void)state;
+	p.rlimits[RLIMIT_NOFILE] = (struct rlimit64){10, RLIM64_INFINITY};
+	p.rlimit_set[RLIMIT_NOFILE] = true;
+	oci_process_json(&b, &p);
+	assert_true(buf_ok(&b));
+	tree = json_parse(b.s, b.len, "process", &err);
+	assert_non_null(tree);
+	assert_int_equal(oci_process_parse(&arena, tree, "process", "", &back, &err), 0);
+	assert_true(back.terminal && back.no_new_privs);
+	assert_int_equal(back.uid, 33);
+	assert_int_equal(back.gid, 34);
+	assert_int_equal(back.umask, 027);
+	assert_int_equal(back.ngroups, 2);
+	assert_int_equal(back.groups[1], 5);
+	assert_string_equal(back.args[2], args[2]);
+	assert_null(back.args[3]);
+	assert_string_equal(back.env[1], "B=");
+	assert_string_equal(back.cwd, "/tmp");
+	assert_true(back.cap_bounding == p.cap_bounding && back.cap_effective == 1);
+	assert_true(back.cap_ambient == p.cap_ambient && !back.cap_permitted);
+	assert_true(back.rlimit_set[RLIMIT_NOFILE] && !back.rlimit_set[RLIMIT_CORE]);
+	assert_true(back.rlimits[RLIMIT_NOFILE].rlim_max == RLIM64_INFINITY);
+	assert_int_equal(back.rlimits[RLIMIT_NOFILE].rlim_cur, 10);
+	oci_arena_free(&arena);
+	yajl_tree_free(tree);
+	buf_free(&b);
+}
+
+static void the_last_setting_of_a_variable_counts(void **state)
+{
+	struct oci_config cfg;
+	struct oci_error err;
+
+	(void)state;
+	assert_int_equal(parse("{" VER "," ROOT "," NS
+			       ",\"process\":{\"args\":[\"sh\"],\"cwd\":\"/\","
+			       "\"env\":[\"A=1\",\"AB=2\",\"A=3\"]}}",
+			       &cfg, &err),
+			 0);
+	assert_string_equal(cfg.process.env[0], "AB=2");
+	assert_string_equal(cfg.process.env[1], "A=3");
+	assert_null(cfg.process.env[2]);
+	oci_config_free(&cfg);
+}
+
 static void zombies_are_stopped(void **state)
 {
 	pid_t pid = fork();
@@ -417,6 +487,8 @@ int main(void)
 		cmocka_unit_test(option_names_are_sorted),
 		cmocka_unit_test(cgroup_paths),
 		cmocka_unit_test(state_file_survives_a_round_trip),
+		cmocka_unit_test(processes_survive_json),
+		cmocka_unit_test(the_last_setting_of_a_variable_counts),
 		cmocka_unit_test(zombies_are_stopped),
 		cmocka_unit_test(targets_stay_inside_the_root),
 		cmocka_unit_test(signal_names),
