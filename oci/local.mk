@@ -30,6 +30,7 @@ libnacre_a_SOURCES += \
 	oci/cmd_state.c \
 	oci/cmd_update.c \
 	oci/commands.h \
+	oci/spec.h \
 	oci/config.c \
 	oci/config.h \
 	oci/config_linux.c \
