@@ -20,13 +20,12 @@ EXTRA_DIST += $(SLOW_TESTS) tests/guest/run tests/guest/guest.h tests/guest/gues
 	tests/guest/cred.c tests/guest/file.c tests/guest/fpu.c tests/guest/futex.c \
 	tests/guest/hostile/calls.c tests/guest/hostile/cpu.c tests/guest/hostile/files.c \
 	tests/guest/hostile/limits.c tests/guest/hostile/maps.c tests/guest/hostile/run \
+	tests/guest/hostile/signals.c \
 	tests/guest/hostile.c tests/guest/lock.c tests/guest/mem.c tests/guest/pipe.c \
 	tests/guest/poll.c tests/guest/proc.c tests/guest/procfs.c tests/guest/signal.c \
 	tests/guest/seccomp.c tests/guest/sock.c tests/guest/timer.c tests/guest/tty.c \
 	tests/e2e/run tests/e2e/debian.sh tests/e2e/python.py tests/e2e/static.c \
-	tests/e2e/exceptions.cc tests/e2e/engines.sh tests/guest/hostile/run \
-	tests/guest/hostile/calls.c tests/guest/hostile/cpu.c tests/guest/hostile/files.c \
-	tests/guest/hostile/limits.c tests/guest/hostile/maps.c tests/guest/hostile/signals.c
+	tests/e2e/exceptions.cc tests/e2e/engines.sh
 
 EXTRA_DIST += tests/bench/run tests/bench/unpack tests/bench/micro.c tests/bench/spawn.c
 .PHONY: bench
