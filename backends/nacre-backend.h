@@ -104,9 +104,9 @@ struct nacre_boot {
 enum nacre_exit_reason {
 	NACRE_EXIT_DOORBELL, /* the shim wants the host */
 	NACRE_EXIT_KICKED,   /* vcpu_kick(), or a host signal */
-	NACRE_EXIT_MEMORY,   /* the host page behind a slot cannot be had (file truncated, no memory) */
-	NACRE_EXIT_SHUTDOWN, /* triple fault or its like */
-	NACRE_EXIT_OTHER,    /* anything the protocol does not know: `detail` says what */
+	NACRE_EXIT_MEMORY, /* the host page behind a slot cannot be had (file truncated, no memory) */
+	NACRE_EXIT_SHUTDOWN,	/* triple fault or its like */
+	NACRE_EXIT_OTHER,	/* anything the protocol does not know: `detail` says what */
 	NACRE_EXIT_INSTRUCTION, /* an instruction, or its fetch, that the hypervisor cannot run */
 };
 struct nacre_exit {
@@ -132,8 +132,8 @@ struct nacre_backend {
 	/* Can it work here? Touches nothing that needs undoing. */
 	int (*probe)(char *err, size_t errlen);
 
-	int (*vm_create)(const struct nacre_host *host, struct nacre_vm **out, struct nacre_caps *caps,
-			 char *err, size_t errlen);
+	int (*vm_create)(const struct nacre_host *host, struct nacre_vm **out,
+			 struct nacre_caps *caps, char *err, size_t errlen);
 	void (*vm_destroy)(struct nacre_vm *vm);
 	/* Page-aligned; regions never overlap. flags: NACRE_MAP_*. */
 	int (*vm_map)(struct nacre_vm *vm, uint64_t gpa, void *host, uint64_t len, uint32_t flags);

@@ -98,8 +98,8 @@ static void add_pages(struct edit *e, unsigned n)
 /* What stood in the vacant entry before may still be cached. */
 static void before_make(struct edit *e, uint64_t va, uint64_t pages)
 {
-	if (PT_BREAK_BEFORE_MAKE && (tlb_names(&e->req, va, pages) ||
-				     tlb_pending(mm_root_id(e->mm), va, pages)))
+	if (PT_BREAK_BEFORE_MAKE &&
+	    (tlb_names(&e->req, va, pages) || tlb_pending(mm_root_id(e->mm), va, pages)))
 		edit_settle(e);
 }
 

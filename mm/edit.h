@@ -67,8 +67,8 @@ struct edit {
 	struct mm *mm;
 	struct tlb_request req; /* what changed under a live translation: merged as in the slot */
 	bool exec;
-	bool changed;			/* anything at all since the last commit */
-	bool lost;			/* some translation allowed more than now: other vCPUs must flush too */
+	bool changed; /* anything at all since the last commit */
+	bool lost;    /* some translation allowed more than now: other vCPUs must flush too */
 	struct host_run run[EDIT_RUNS]; /* shadow: host pages behind those translations */
 	unsigned nruns;
 	bool runs_overflow;

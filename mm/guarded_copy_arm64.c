@@ -101,10 +101,14 @@ uintptr_t guarded_fixup(uintptr_t pc)
 	const struct {
 		uintptr_t begin, end, fix;
 	} zone[] = {
-		{(uintptr_t)guarded_copy, (uintptr_t)guarded_copy_bytes, (uintptr_t)guarded_copy_bytes},
-		{(uintptr_t)guarded_copy_bytes, (uintptr_t)guarded_copy_end, (uintptr_t)guarded_copy_end},
-		{(uintptr_t)guarded_zero, (uintptr_t)guarded_zero_bytes, (uintptr_t)guarded_zero_bytes},
-		{(uintptr_t)guarded_zero_bytes, (uintptr_t)guarded_zero_end, (uintptr_t)guarded_zero_end},
+		{(uintptr_t)guarded_copy, (uintptr_t)guarded_copy_bytes,
+		 (uintptr_t)guarded_copy_bytes},
+		{(uintptr_t)guarded_copy_bytes, (uintptr_t)guarded_copy_end,
+		 (uintptr_t)guarded_copy_end},
+		{(uintptr_t)guarded_zero, (uintptr_t)guarded_zero_bytes,
+		 (uintptr_t)guarded_zero_bytes},
+		{(uintptr_t)guarded_zero_bytes, (uintptr_t)guarded_zero_end,
+		 (uintptr_t)guarded_zero_end},
 		{(uintptr_t)guarded_load32, (uintptr_t)guarded_end, (uintptr_t)guarded_word_fix},
 	};
 

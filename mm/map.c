@@ -133,7 +133,8 @@ static void fill_file_over(struct edit *e, const struct area *a)
 			edit_clear_block(e, level2, va);
 		slot = pt_slot(e->mm, va);
 		old = slot ? pt_read(slot) : 0;
-		if (old && (va >= end || pte_pa(old).v != pte_pa(fault_window_leaf(e->mm, a, va)).v))
+		if (old &&
+		    (va >= end || pte_pa(old).v != pte_pa(fault_window_leaf(e->mm, a, va)).v))
 			edit_clear(e, slot, va);
 	}
 	for (uint64_t va = a->start; va < a->end && va < end; va += PAGE_SIZE) {

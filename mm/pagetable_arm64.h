@@ -27,7 +27,7 @@
 #define PT_FLUSH_GAINS 1
 
 #define ARM_PTE_VALID ((pte_t)1 << 0)
-#define ARM_PTE_TABLE ((pte_t)1 << 1) /* level 2: a table; level 1 (a page): always set */
+#define ARM_PTE_TABLE ((pte_t)1 << 1)	    /* level 2: a table; level 1 (a page): always set */
 #define ARM_PTE_ATTR_NORMAL ((pte_t)0 << 2) /* MAIR_EL1 index 0: write-back memory */
 #define ARM_PTE_USER ((pte_t)1 << 6)	    /* AP[1] */
 #define ARM_PTE_RDONLY ((pte_t)1 << 7)	    /* AP[2] */

@@ -11,9 +11,9 @@
  * Default arena: as much as the host has physical memory, at most 64 GiB (its bookkeeping is 8 bytes a
  * page of address space, touched as it is used). The cgroup is what really limits a container.
  */
-#define ARENA_MAX	  ((uint64_t)64 << 30)
-#define ARENA_MIN	  ((uint64_t)16 << 20)
-#define WINDOW_SPAN	  ((uint64_t)64 << 30)
+#define ARENA_MAX ((uint64_t)64 << 30)
+#define ARENA_MIN ((uint64_t)16 << 20)
+#define WINDOW_SPAN ((uint64_t)64 << 30)
 #define KERNEL_ROOT_FIRST 256u
 
 static uint64_t default_arena(void)

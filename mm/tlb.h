@@ -25,9 +25,9 @@
  * Pages a RANGE request may name before it becomes ADDRESS_SPACE. x86-64: Linux's measured ceiling is
  * 33 single-page invalidations; arm64: 16, past which ASIDE1IS or a range operation is cheaper.
  */
-#define TLB_RANGE_PAGES_X86   33
+#define TLB_RANGE_PAGES_X86 33
 #define TLB_RANGE_PAGES_ARM64 16
-#define TLB_RANGES	      4 /* disjoint ranges kept apart */
+#define TLB_RANGES 4 /* disjoint ranges kept apart */
 
 enum tlb_kind { TLB_NONE, TLB_RANGE, TLB_SPACE, TLB_BROADCAST };
 

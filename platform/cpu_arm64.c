@@ -23,7 +23,7 @@
 #define ISS_WNR (1u << 6) /* a write, or cache maintenance */
 #define ISS_CM (1u << 8)  /* cache maintenance */
 #define FSC_TLB_CONFLICT 0x30u
-#define FSC_KIND(fsc) ((fsc) & 0x3c)
+#define FSC_KIND(fsc) ((fsc)&0x3c)
 #define FSC_TRANSLATION 0x04u
 #define FSC_ACCESS 0x08u
 #define FSC_PERMISSION 0x0cu
@@ -147,7 +147,8 @@ static bool decode_doorbell(struct vcpu *v, struct arch_regs *r, struct cpu_trap
 }
 
 /* The thread's own request, and what this vCPU owes the address space. */
-static void prepare_flush(struct platform *p, struct vcpu *v, uint64_t root, struct tlb_request *req)
+static void prepare_flush(struct platform *p, struct vcpu *v, uint64_t root,
+			  struct tlb_request *req)
 {
 	bool owed = flush_load_root(p, v, root);
 
@@ -202,8 +203,8 @@ bool arch_enter(struct vcpu *v, uint64_t root, struct arch_regs *regs, struct cp
 size_t arch_report(const struct vcpu *v, char *buf, size_t cap)
 {
 	static const char *const reasons[] = {"doorbell", "kicked", "memory", "shutdown", "other"};
-	static const char *const traps[] = {"syscall",	"page fault", "exception",
-					    "kicked",	"host fault", "crash"};
+	static const char *const traps[] = {"syscall", "page fault", "exception",
+					    "kicked",  "host fault", "crash"};
 	const struct shim_cpu *s = v->shim;
 	size_t len = 0;
 	int n = snprintf(buf, cap,
@@ -211,8 +212,9 @@ size_t arch_report(const struct vcpu *v, char *buf, size_t cap)
 			 "pc %016lx sp %016lx pstate %08lx tpidr %016lx\n"
 			 "esr %08lx far %016lx ttbr0 %016lx\n"
 			 "shim: elr %016lx esr %08lx far %016lx spsr %08lx\n",
-			 v->index, s->trap, s->reply.kind, s->pc, s->sp, s->pstate, s->tpidr, s->esr,
-			 s->far, s->ttbr0, s->crash[0], s->crash[1], s->crash[2], s->crash[3]);
+			 v->index, s->trap, s->reply.kind, s->pc, s->sp, s->pstate, s->tpidr,
+			 s->esr, s->far, s->ttbr0, s->crash[0], s->crash[1], s->crash[2],
+			 s->crash[3]);
 
 	len = n < 0 ? 0 : (size_t)n;
 	for (unsigned i = 0; i < 31 && len < cap; i++) {
@@ -220,13 +222,14 @@ size_t arch_report(const struct vcpu *v, char *buf, size_t cap)
 			     i % 4 == 3 || i == 30 ? '\n' : ' ');
 		len += n < 0 ? 0 : (size_t)n;
 	}
-	for (unsigned i = v->exits > EXIT_RING ? v->exits - EXIT_RING : 0; i < v->exits && len < cap;
-	     i++) {
+	for (unsigned i = v->exits > EXIT_RING ? v->exits - EXIT_RING : 0;
+	     i < v->exits && len < cap; i++) {
 		const struct exit_record *e = &v->ring[i % EXIT_RING];
 
 		n = snprintf(buf + len, cap - len,
 			     "exit %u: %s (%#x), %s, class %u, pc %lx, address %lx, x8 %lx\n", i,
-			     reasons[e->reason], e->detail, traps[e->trap], e->vector, e->pc, e->addr, e->nr);
+			     reasons[e->reason], e->detail, traps[e->trap], e->vector, e->pc,
+			     e->addr, e->nr);
 		len += n < 0 ? 0 : (size_t)n;
 	}
 	return len < cap ? len : cap;

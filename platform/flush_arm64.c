@@ -48,7 +48,8 @@ static bool has_range_op(const struct platform *p)
 	return (p->caps.arm_isar0 >> ISAR0_TLB_SHIFT & 0xf) >= ISAR0_TLB_RANGE;
 }
 
-static void reply_ranges(const struct platform *p, struct shim_cpu *shim, const struct tlb_request *req)
+static void reply_ranges(const struct platform *p, struct shim_cpu *shim,
+			 const struct tlb_request *req)
 {
 	const struct tlb_range *r = &req->range[0];
 

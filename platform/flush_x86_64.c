@@ -58,7 +58,8 @@ unsigned platform_flush_others(struct platform *p, uint64_t root)
 		unsigned seen = IN_GUEST;
 
 		while (wait[i] && atomic_load(&v->in_guest) && atomic_load(&v->need_flush)) {
-			if (!atomic_compare_exchange_strong(&v->in_guest, &seen, IN_GUEST | AWAITED) &&
+			if (!atomic_compare_exchange_strong(&v->in_guest, &seen,
+							    IN_GUEST | AWAITED) &&
 			    seen != (IN_GUEST | AWAITED))
 				break;
 			syscall(SYS_futex, &v->in_guest, FUTEX_WAIT_PRIVATE, IN_GUEST | AWAITED,

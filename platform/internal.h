@@ -38,12 +38,12 @@ struct vcpu {
 	uint64_t *answers;
 	uint32_t *gate_answers; /* NULL: SYSCALL enters the shim proper */
 	uint64_t *gate_count;	/* calls answered by the gate */
-	uint64_t *frame; /* x86-64: RIP CS RFLAGS RSP SS at the top of the trap stack */
+	uint64_t *frame;	/* x86-64: RIP CS RFLAGS RSP SS at the top of the trap stack */
 
 	/* the holder's */
 	struct nacre_regs regs; /* at the last exit */
-	bool stepping;	   /* leaving the shim with TF set, to be stopped again */
-	uint64_t step_r11; /* the R11 that set it */
+	bool stepping;		/* leaving the shim with TF set, to be stopped again */
+	uint64_t step_r11;	/* the R11 that set it */
 	struct exit_record ring[EXIT_RING];
 	unsigned exits;
 	struct vcpu_stats stats;
@@ -57,16 +57,17 @@ struct vcpu {
 
 	/* nested paging: see flush_x86_64.c, flush_arm64.c */
 	_Atomic uint64_t root; /* the address space it has loaded */
-	_Atomic uint64_t staged_root; /* arm64: its holder's flush of that one is not executed yet */
+	_Atomic uint64_t
+		staged_root; /* arm64: its holder's flush of that one is not executed yet */
 	atomic_uint in_guest;
 	atomic_bool need_flush;
 };
 
 struct cpu_thread {
 	struct platform *platform;
-	struct vcpu *vcpu;	/* held now; owner only */
-	struct vcpu *last;	/* affinity */
-	struct vcpu *fpu_vcpu;	/* where the vector state is, NULL: in fpu; pool_lock */
+	struct vcpu *vcpu;     /* held now; owner only */
+	struct vcpu *last;     /* affinity */
+	struct vcpu *fpu_vcpu; /* where the vector state is, NULL: in fpu; pool_lock */
 	uint8_t *fpu;
 	struct cpu_answers answers;
 	bool answers_changed;
@@ -96,7 +97,8 @@ struct platform {
 	struct vcpu *vcpus[SHIM_MAX_CPUS];
 	_Atomic unsigned nvcpus;
 	unsigned max_vcpus, ncpus, busy;
-	unsigned eager_vcpus; /* up to this many, make a new one rather than move one between threads */
+	unsigned
+		eager_vcpus; /* up to this many, make a new one rather than move one between threads */
 	uint64_t slice_ns;
 	bool yield_inside;
 	struct vcpu *idle; /* most recently released first */

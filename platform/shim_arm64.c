@@ -8,8 +8,15 @@
 #include "platform/internal.h"
 
 /* System-call numbers the shim can answer (asm-generic/unistd.h). */
-enum { NR_SCHED_YIELD = 124, NR_GETPID = 172, NR_GETUID = 174, NR_GETEUID = 175, NR_GETGID = 176,
-       NR_GETEGID = 177, NR_GETTID = 178 };
+enum {
+	NR_SCHED_YIELD = 124,
+	NR_GETPID = 172,
+	NR_GETUID = 174,
+	NR_GETEUID = 175,
+	NR_GETGID = 176,
+	NR_GETEGID = 177,
+	NR_GETTID = 178
+};
 #define ASK_HOST UINT64_MAX
 
 /*
@@ -17,13 +24,13 @@ enum { NR_SCHED_YIELD = 124, NR_GETPID = 172, NR_GETUID = 174, NR_GETEUID = 175,
  * address, read CTR_EL0, WFE. A WFI would block the vCPU: it traps. No pointer authentication, no
  * MTE, no BTI. The rest is RES1 or as the architecture without the feature behaves.
  */
-#define SCTLR_BITS                                                                             \
-	(1ull << 0 | 1ull << 2 | 1ull << 3 | 1ull << 4 | 1ull << 7 | 1ull << 8 | 1ull << 11 |  \
-	 1ull << 12 | 1ull << 14 | 1ull << 15 | 1ull << 18 | 1ull << 20 | 1ull << 22 |         \
+#define SCTLR_BITS                                                                            \
+	(1ull << 0 | 1ull << 2 | 1ull << 3 | 1ull << 4 | 1ull << 7 | 1ull << 8 | 1ull << 11 | \
+	 1ull << 12 | 1ull << 14 | 1ull << 15 | 1ull << 18 | 1ull << 20 | 1ull << 22 |        \
 	 1ull << 23 | 1ull << 26 | 1ull << 28 | 1ull << 29)
-#define MAIR_BITS 0xffull   /* index 0: normal memory, write-back, allocating */
+#define MAIR_BITS 0xffull	/* index 0: normal memory, write-back, allocating */
 #define CPACR_BITS (3ull << 20) /* FP and SIMD; SVE and SME trap */
-#define CNTKCTL_BITS 3ull   /* programs read both counters, no timers */
+#define CNTKCTL_BITS 3ull	/* programs read both counters, no timers */
 
 /*
  * TCR_EL1: 47 bits of user address by TTBR0 (MM_TASK_SIZE), 48 of the kernel half by TTBR1; 4 KiB
@@ -53,8 +60,8 @@ int arch_shim_install(struct platform *p, struct mm_system *sys, char *err, size
 	if (!ret)
 		ret = mm_system_map_kernel(sys, GVA(SHIM_TEXT_VA), text_gpa, 1, false, true);
 	if (!ret)
-		ret = mm_system_map_kernel(sys, GVA(SHIM_DOORBELL_VA), GPA(SHIM_DOORBELL_GPA), 1, true,
-					   false);
+		ret = mm_system_map_kernel(sys, GVA(SHIM_DOORBELL_VA), GPA(SHIM_DOORBELL_GPA), 1,
+					   true, false);
 	if (!ret)
 		ret = mm_system_map_kernel(sys, GVA(SHIM_CPU_VA), cpu_gpa, cpu_pages, true, false);
 	if (!ret) {

@@ -57,11 +57,11 @@
 #define SHIM_TRAP_CRASH 5   /* an exception in the shim; crash[] says where */
 
 #define SHIM_REPLY_NONE 0
-#define SHIM_REPLY_ALL 1       /* TLBI VMALLE1IS */
-#define SHIM_REPLY_RELOAD 2    /* nothing: the state is always loaded from memory */
-#define SHIM_REPLY_RANGE 3     /* TLBI VAE1IS for each page */
-#define SHIM_REPLY_RANGE_OP 4  /* TLBI RVAE1IS, FEAT_TLBIRANGE */
-#define SHIM_REPLY_SPACE 5     /* TLBI ASIDE1IS */
+#define SHIM_REPLY_ALL 1      /* TLBI VMALLE1IS */
+#define SHIM_REPLY_RELOAD 2   /* nothing: the state is always loaded from memory */
+#define SHIM_REPLY_RANGE 3    /* TLBI VAE1IS for each page */
+#define SHIM_REPLY_RANGE_OP 4 /* TLBI RVAE1IS, FEAT_TLBIRANGE */
+#define SHIM_REPLY_SPACE 5    /* TLBI ASIDE1IS */
 
 #define SHIM_REPLY_CODE_BIT 0	/* executable mappings changed */
 #define SHIM_REPLY_RETURN_BIT 1 /* ring again after the flush */

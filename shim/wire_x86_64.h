@@ -57,7 +57,7 @@
 /* Text: one 16-byte slot per exception vector, then the fixed entry points. */
 #define SHIM_VECTOR_SLOT 16
 #define SHIM_VECTORS 32
-#define SHIM_SYSCALL 0x300	    /* LSTAR */
+#define SHIM_SYSCALL 0x300 /* LSTAR */
 #define SHIM_SYSRET 0x400
 #define SHIM_IRET 0x410
 #define SHIM_FLUSH 0x420

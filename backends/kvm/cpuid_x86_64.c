@@ -144,7 +144,8 @@ int kvm_cpuid_filter(struct nacre_vm *vm, char *err, size_t errlen)
 		pmu->eax = pmu->ebx = pmu->ecx = pmu->edx = 0;
 	filter_xsave(vm);
 	if (vm->caps.fpu_bytes > sizeof(struct kvm_xsave)) {
-		snprintf(err, errlen, "the host's XSAVE area of %u bytes is larger than KVM_GET_XSAVE gives",
+		snprintf(err, errlen,
+			 "the host's XSAVE area of %u bytes is larger than KVM_GET_XSAVE gives",
 			 vm->caps.fpu_bytes);
 		return -ENOTSUP;
 	}

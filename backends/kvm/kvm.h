@@ -40,7 +40,9 @@ struct nacre_vcpu {
 	atomic_int runner; /* host tid inside vcpu_run(), 0: none */
 };
 
-/* vcpu.c: the file descriptor and its shared page. */int kvm_vcpu_alloc(struct nacre_vm *vm, uint32_t index, struct nacre_vcpu **out);
+/* vcpu.c: the file descriptor and its shared page. */ int kvm_vcpu_alloc(struct nacre_vm *vm,
+									  uint32_t index,
+									  struct nacre_vcpu **out);
 void kvm_vcpu_destroy(struct nacre_vcpu *vcpu);
 
 /* The architecture's part: vcpu_*.c and, for x86-64, cpuid_*.c and probe_*.c. */

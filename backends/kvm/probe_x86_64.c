@@ -35,7 +35,8 @@ static void put_gate(uint8_t *idt, unsigned vector, uint64_t handler)
 {
 	uint64_t *gate = (uint64_t *)(idt + vector * 16);
 
-	gate[0] = (handler & 0xffff) | 0x08ull << 16 | 0x8eull << 40 | (handler >> 16 & 0xffff) << 48;
+	gate[0] =
+		(handler & 0xffff) | 0x08ull << 16 | 0x8eull << 40 | (handler >> 16 & 0xffff) << 48;
 	gate[1] = handler >> 32;
 }
 
@@ -142,7 +143,8 @@ int kvm_paging_probe(struct nacre_vm *vm, char *err, size_t errlen)
 		.user_cs = 0x2b,
 		.user_ss = 0x23,
 	};
-	uint8_t *mem = mmap(NULL, AT(PAGES), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint8_t *mem =
+		mmap(NULL, AT(PAGES), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int ret;
 
 	if (mem == MAP_FAILED) {

@@ -153,10 +153,17 @@ static int boot_regs(struct nacre_vcpu *v, const struct nacre_boot_arm64 *b)
 		uint64_t id;
 		const uint64_t *value;
 	} regs[] = {
-		{SYS_MAIR, &b->mair},	{SYS_TCR, &b->tcr},	    {SYS_TTBR0, &b->ttbr0},
-		{SYS_TTBR1, &b->ttbr1}, {SYS_VBAR, &b->vbar},	    {SYS_CPACR, &b->cpacr},
-		{SYS_SCTLR, &b->sctlr}, {SYS_CNTKCTL, &b->cntkctl}, {CORE_U64(regs.pc), &b->pc},
-		{CORE_U64(sp_el1), &b->sp}, {CORE_U64(regs.pstate), &pstate},
+		{SYS_MAIR, &b->mair},
+		{SYS_TCR, &b->tcr},
+		{SYS_TTBR0, &b->ttbr0},
+		{SYS_TTBR1, &b->ttbr1},
+		{SYS_VBAR, &b->vbar},
+		{SYS_CPACR, &b->cpacr},
+		{SYS_SCTLR, &b->sctlr},
+		{SYS_CNTKCTL, &b->cntkctl},
+		{CORE_U64(regs.pc), &b->pc},
+		{CORE_U64(sp_el1), &b->sp},
+		{CORE_U64(regs.pstate), &pstate},
 	};
 
 	for (size_t i = 0; i < sizeof regs / sizeof regs[0]; i++) {

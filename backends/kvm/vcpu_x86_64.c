@@ -126,7 +126,8 @@ int kvm_vcpu_boot(struct nacre_vcpu *v, const struct nacre_boot_x86 *boot)
 	int ret = set_msrs(v, boot);
 	if (ret)
 		return ret;
-	struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs = {{.xcr = 0, .value = v->vm->caps.fpu_features}}};
+	struct kvm_xcrs xcrs = {.nr_xcrs = 1,
+				.xcrs = {{.xcr = 0, .value = v->vm->caps.fpu_features}}};
 	if (ioctl(v->fd, KVM_SET_XCRS, &xcrs) < 0)
 		return -errno;
 	set_counter_offset(v);
@@ -227,8 +228,24 @@ static void store_regs(const struct nacre_vcpu *v, struct nacre_regs_x86 *r)
 	const struct kvm_sregs *s = &v->run->s.regs.sregs;
 
 	*r = (struct nacre_regs_x86){
-		g->rax, g->rbx, g->rcx, g->rdx, g->rsi, g->rdi, g->rsp, g->rbp, g->r8,
-		g->r9,	g->r10, g->r11, g->r12, g->r13, g->r14, g->r15, g->rip, g->rflags,
+		g->rax,
+		g->rbx,
+		g->rcx,
+		g->rdx,
+		g->rsi,
+		g->rdi,
+		g->rsp,
+		g->rbp,
+		g->r8,
+		g->r9,
+		g->r10,
+		g->r11,
+		g->r12,
+		g->r13,
+		g->r14,
+		g->r15,
+		g->rip,
+		g->rflags,
 		.fs_base = s->fs.base,
 		.gs_base = s->gs.base,
 		.cr2 = s->cr2,

@@ -23,8 +23,9 @@ enum {
 #define ROW_HANDLER(nr, handler) ((nr) < 0 ? NULL : (handler))
 
 static const struct syscall_row rows[ROW_COUNT + 1] = {
-#define SYSCALL(name, x86_64, arm64, args, flags) \
-	[ROW_##name] = {#name, args, ROW_HANDLER(ARCH_SYSCALL_COLUMN(x86_64, arm64), sys_##name), flags},
+#define SYSCALL(name, x86_64, arm64, args, flags)                                                 \
+	[ROW_##name] = {#name, args, ROW_HANDLER(ARCH_SYSCALL_COLUMN(x86_64, arm64), sys_##name), \
+			flags},
 #include "runtime/syscall/all.def"
 #undef SYSCALL
 };

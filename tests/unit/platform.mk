@@ -23,10 +23,18 @@ tests_unit_test_backend_LDADD = libnacre.a $(UNIT_LIBS)
 TESTS += tests/unit/test_backend
 
 # The platform on the real hypervisor.
+if ARCH_X86_64
 check_PROGRAMS += tests/unit/test_cpu
 tests_unit_test_cpu_SOURCES = tests/unit/test_cpu.c
 tests_unit_test_cpu_LDADD = libnacre.a $(UNIT_LIBS)
 TESTS += tests/unit/test_cpu
+endif
+
+# What the host tells the arm64 shim, bit by bit; pure, so on any host.
+check_PROGRAMS += tests/unit/test_wire_arm64
+tests_unit_test_wire_arm64_SOURCES = tests/unit/test_wire_arm64.c
+tests_unit_test_wire_arm64_LDADD = $(UNIT_LIBS)
+TESTS += tests/unit/test_wire_arm64
 
 # The lock-order checker itself, whether or not this build uses it.
 check_PROGRAMS += tests/unit/test_lockdep

@@ -236,6 +236,12 @@ int mm_copy_in(struct mm *mm, void *dst, gva_t src, size_t len)
 	return 0;
 }
 
+void mm_get_layout(struct mm *mm, struct mm_layout *out)
+{
+	(void)mm;
+	memset(out, 0, sizeof(*out));
+}
+
 int mm_copy_out(struct mm *mm, gva_t dst, const void *src, size_t len)
 {
 	(void)mm;

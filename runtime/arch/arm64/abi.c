@@ -45,12 +45,22 @@ _Static_assert(sizeof(struct arm64_stat) <= ARCH_STAT_SIZE_MAX, "struct stat");
 size_t arch_stat(const struct kstat *in, uint8_t out[ARCH_STAT_SIZE_MAX])
 {
 	struct arm64_stat s = {
-		.dev = in->dev, .ino = in->ino, .mode = in->mode, .nlink = in->nlink,
-		.uid = in->uid, .gid = in->gid, .rdev = in->rdev, .size = (int64_t)in->size,
-		.blksize = (int32_t)in->blksize, .blocks = (int64_t)in->blocks,
-		.atime = in->atime.tv_sec, .atime_ns = in->atime.tv_nsec,
-		.mtime = in->mtime.tv_sec, .mtime_ns = in->mtime.tv_nsec,
-		.ctime = in->ctime.tv_sec, .ctime_ns = in->ctime.tv_nsec,
+		.dev = in->dev,
+		.ino = in->ino,
+		.mode = in->mode,
+		.nlink = in->nlink,
+		.uid = in->uid,
+		.gid = in->gid,
+		.rdev = in->rdev,
+		.size = (int64_t)in->size,
+		.blksize = (int32_t)in->blksize,
+		.blocks = (int64_t)in->blocks,
+		.atime = in->atime.tv_sec,
+		.atime_ns = in->atime.tv_nsec,
+		.mtime = in->mtime.tv_sec,
+		.mtime_ns = in->mtime.tv_nsec,
+		.ctime = in->ctime.tv_sec,
+		.ctime_ns = in->ctime.tv_nsec,
 	};
 
 	memcpy(out, &s, sizeof(s));

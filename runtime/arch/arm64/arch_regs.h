@@ -9,10 +9,11 @@
 #include <stdint.h>
 
 struct arch_regs {
-	uint64_t x[31], sp, pc, pstate; /* in the order of the shim's page and of the signal frame */
-	uint64_t tpidr;			/* TPIDR_EL0: thread-local storage */
-	uint64_t orig_x0;		/* x0 at the system call's entry, which its result overwrites */
-	uint64_t nr; /* system-call number at entry, or ~0: not in a system call (restart) */
+	uint64_t x[31], sp, pc,
+		pstate;	  /* in the order of the shim's page and of the signal frame */
+	uint64_t tpidr;	  /* TPIDR_EL0: thread-local storage */
+	uint64_t orig_x0; /* x0 at the system call's entry, which its result overwrites */
+	uint64_t nr;	  /* system-call number at entry, or ~0: not in a system call (restart) */
 };
 
 #define ARCH_NAME "aarch64"
@@ -22,32 +23,56 @@ struct arch_regs {
 #define ARCH_CLONE_ARG_TLS 3
 #define ARCH_NR_RESTART_SYSCALL 128
 #define ARCH_AUDIT 0xc00000b7u /* AUDIT_ARCH_AARCH64: seccomp filters look at it */
-#define ARCH_ELF_MACHINE 183 /* EM_AARCH64 */
-#define ARCH_MAP_32BIT 0u /* mmap(2): there is none */
+#define ARCH_ELF_MACHINE 183   /* EM_AARCH64 */
+#define ARCH_MAP_32BIT 0u      /* mmap(2): there is none */
 #define ARCH_MINSIGSTKSZ 5120u /* the constant sigaltstack(2) checks against */
 /* This architecture's number of a row of the system-call table. */
 #define ARCH_SYSCALL_COLUMN(x86_64, arm64) (arm64)
 
-static inline uint64_t arch_pc(const struct arch_regs *r) { return r->pc; }
-static inline void arch_set_pc(struct arch_regs *r, uint64_t v) { r->pc = v; }
-static inline uint64_t arch_sp(const struct arch_regs *r) { return r->sp; }
-static inline void arch_set_sp(struct arch_regs *r, uint64_t v) { r->sp = v; }
+static inline uint64_t arch_pc(const struct arch_regs *r)
+{
+	return r->pc;
+}
+static inline void arch_set_pc(struct arch_regs *r, uint64_t v)
+{
+	r->pc = v;
+}
+static inline uint64_t arch_sp(const struct arch_regs *r)
+{
+	return r->sp;
+}
+static inline void arch_set_sp(struct arch_regs *r, uint64_t v)
+{
+	r->sp = v;
+}
 /* A system-call trap just came: keep what its result will overwrite. */
 static inline uint64_t arch_begin_syscall(struct arch_regs *r)
 {
 	r->orig_x0 = r->x[0];
 	return r->nr = r->x[8];
 }
-static inline uint64_t arch_syscall_nr(const struct arch_regs *r) { return r->nr; }
+static inline uint64_t arch_syscall_nr(const struct arch_regs *r)
+{
+	return r->nr;
+}
 static inline void arch_syscall_args(const struct arch_regs *r, uint64_t a[6])
 {
 	a[0] = r->orig_x0;
 	for (int i = 1; i < 6; i++)
 		a[i] = r->x[i];
 }
-static inline void arch_set_result(struct arch_regs *r, int64_t v) { r->x[0] = (uint64_t)v; }
-static inline int64_t arch_result(const struct arch_regs *r) { return (int64_t)r->x[0]; }
-static inline void arch_set_tls(struct arch_regs *r, uint64_t v) { r->tpidr = v; }
+static inline void arch_set_result(struct arch_regs *r, int64_t v)
+{
+	r->x[0] = (uint64_t)v;
+}
+static inline int64_t arch_result(const struct arch_regs *r)
+{
+	return (int64_t)r->x[0];
+}
+static inline void arch_set_tls(struct arch_regs *r, uint64_t v)
+{
+	r->tpidr = v;
+}
 /* Rewind to the system-call instruction with the original argument, for a restart. */
 static inline void arch_restart_syscall(struct arch_regs *r, uint64_t nr)
 {

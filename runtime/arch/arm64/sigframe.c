@@ -63,8 +63,9 @@ static void fill_frame(struct task *t, struct arm64_rt_sigframe *f, const guest_
 	struct arm64_sigcontext *sc = &f->uc.mcontext;
 
 	memcpy(f->info, info, sizeof(f->info));
-	f->uc.stack = (struct arm64_stack){
-		.sp = t->altstack.sp, .flags = t->altstack.flags, .size = t->altstack.size};
+	f->uc.stack = (struct arm64_stack){.sp = t->altstack.sp,
+					   .flags = t->altstack.flags,
+					   .size = t->altstack.size};
 	f->uc.sigmask = mask;
 	sc->fault_address = t->trap_addr;
 	memcpy(sc->x, t->regs.x, sizeof(sc->x));
