@@ -153,7 +153,9 @@ static void fill_new(struct edit *e, const struct area *a, bool populate)
 	uint64_t pages = area_pages(a);
 
 	if (a->backing && a->prot && pages <= MM_POPULATE_FILE) {
-		if (a->flags & AREA_SHARED || !(a->prot & PROT_WRITE) || pages > MM_COPY_DATA) {
+		/* Who has the file open for writing may expect to see writes until it makes its own. */
+		if (a->flags & AREA_SHARED || !(a->prot & PROT_WRITE) || pages > MM_COPY_DATA ||
+		    a->backing->writable) {
 			fill_file_over(e, a);
 		} else {
 			edit_zap(e, a->start, a->end);
