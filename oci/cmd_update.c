@@ -7,6 +7,7 @@
 #include "oci/cgroup.h"
 #include "oci/cleanup.h"
 #include "oci/commands.h"
+#include "oci/control.h"
 #include "oci/json.h"
 #include "oci/log.h"
 
@@ -99,6 +100,19 @@ static int from_file(const char *path, struct oci_arena **arena, yajl_val *tree,
 	return *tree ? oci_resources_parse(arena, *tree, name, "", res, err) : -EINVAL;
 }
 
+/* The application kernel keeps the limit too: fork(2) fails there before it fails here. */
+static int tell_sandbox(const struct container *box, enum oci_status now,
+			const struct oci_resources *res, struct oci_error *err)
+{
+	int pids = res->pids > 0 && res->pids < INT32_MAX ? (int)res->pids : 0;
+
+	if (now == OCI_PAUSED) {
+		log_warning("a paused container cannot be told its new pids limit");
+		return 0;
+	}
+	return control_call(box->dir, CONTROL_PIDS_MAX, pids, 0, NULL, err);
+}
+
 static int update(const struct cli *c, int *exit_status, struct oci_error *err)
 {
 	const char *file = cli_string(c, "resources");
@@ -118,6 +132,8 @@ static int update(const struct cli *c, int *exit_status, struct oci_error *err)
 		r = file ? from_file(file, &arena, &tree, &res, err) : from_flags(c, &res, err);
 	if (!r)
 		r = oci_cgroup_limits(&box.state, &res, err);
+	if (!r && res.has_pids)
+		r = tell_sandbox(&box, now, &res, err);
 	oci_arena_free(&arena);
 	if (tree)
 		yajl_tree_free(tree);

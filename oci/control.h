@@ -30,6 +30,7 @@ enum control_op {
 	 * or -errno and the sentence as payload.
 	 */
 	CONTROL_EXEC,
+	CONTROL_PIDS_MAX, /* arg: most processes and threads, 0: no limit */
 };
 #define CONTROL_ALL 1u
 #define CONTROL_STDIN 2u    /* << 1 output, << 2 error */

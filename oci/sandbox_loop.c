@@ -152,6 +152,9 @@ static void on_control(struct loop *l)
 		l->reply.len = (uint32_t)kernel_processes_json(l->k, l->reply.payload,
 							       CONTROL_PAYLOAD_MAX);
 		break;
+	case CONTROL_PIDS_MAX:
+		kernel_set_pids_max(l->k, req.arg > 0 ? (unsigned)req.arg : 0);
+		break;
 	default:
 		l->reply.result = -EOPNOTSUPP;
 	}

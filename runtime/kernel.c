@@ -250,6 +250,13 @@ int kernel_exec(struct kernel *k, const struct kernel_process_spec *spec,
 	return pid;
 }
 
+void kernel_set_pids_max(struct kernel *k, unsigned pids_max)
+{
+	pthread_mutex_lock(&k->tasks_lock);
+	k->pids_max = pids_max ? pids_max : PIDS_MAX_DEFAULT;
+	pthread_mutex_unlock(&k->tasks_lock);
+}
+
 size_t kernel_pids(struct kernel *k, pid_t *pids, size_t cap)
 {
 	size_t n = 0;

@@ -96,6 +96,8 @@ int kernel_exec(struct kernel *k, const struct kernel_process_spec *spec,
 		void (*done)(int status, void *arg), void *arg, char *err, size_t errlen);
 /* Guest pids alive, at most cap; returns the count. */
 size_t kernel_pids(struct kernel *k, pid_t *pids, size_t cap);
+/* Another bound for processes and threads; 0: the default one. Those above it live on. */
+void kernel_set_pids_max(struct kernel *k, unsigned pids_max);
 /*
  * The processes as a JSON array of {pid, ppid, uid, threads, ageMs, cpuMs, command}; those that do not
  * fit in cap (at least 4 bytes) are left out. The length.
