@@ -32,6 +32,5 @@ pkglibexec_PROGRAMS = nacre-image
 nacre_image_SOURCES = oci/image/main.c
 nacre_image_LDADD = $(IMAGE_LIBS) $(NACRE_LIBS)
 
-libnacre_a_SOURCES += oci/cmd_unpack.c oci/image_helper.c oci/image_helper.h oci/spec.h oci/tree.c \
-	oci/tree.h
+libnacre_a_SOURCES += oci/cmd_unpack.c oci/image_helper.c oci/image_helper.h oci/tree.c oci/tree.h
 AM_CPPFLAGS += -DNACRE_LIBEXEC_DIR='"$(pkglibexecdir)"'
