@@ -25,6 +25,7 @@ struct ktimer {
 	void (*fn)(struct ktimer *kt);
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC */
 	size_t slot;	      /* heap index + 1, 0: not armed */
+	bool cancelling; /* ktimer_cancel() waits for the callback: arming does nothing */
 };
 void ktimer_init(struct ktimer *kt, void (*fn)(struct ktimer *kt));
 /* (Re-)arm. 0 or -ENOMEM / -EAGAIN when the thread or heap cannot grow. */

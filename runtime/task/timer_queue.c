@@ -170,7 +170,7 @@ int ktimer_arm(struct ktimer *kt, uint64_t deadline_ns)
 
 	pthread_mutex_lock(&q.lock);
 	ret = start_locked();
-	if (!ret) {
+	if (!ret && !kt->cancelling) {
 		heap_remove(kt);
 		kt->deadline_ns = deadline_ns;
 		ret = heap_add(kt);
@@ -192,9 +192,11 @@ void ktimer_cancel(struct ktimer *kt)
 {
 	pthread_mutex_lock(&q.lock);
 	heap_remove(kt);
+	/* A callback that always arms its timer again, and at once, would not let us see it idle. */
+	kt->cancelling = true;
 	while (q.running == kt && !pthread_equal(q.thread, pthread_self()))
 		pthread_cond_wait(&q.idle, &q.lock);
-	heap_remove(kt); /* the callback may have armed it once more */
+	kt->cancelling = false;
 	pthread_mutex_unlock(&q.lock);
 }
 
