@@ -40,6 +40,9 @@ void arch_start_regs(struct arch_regs *regs, uint64_t entry, uint64_t sp);
 /* A new thread or process's view of the call that made it: result 0, optionally another stack. */
 void arch_child_regs(struct arch_regs *child, uint64_t sp);
 
+/* Is this word of /proc/cpuinfo's list of features one that the guest does not have? */
+bool arch_hides_cpu_feature(const char *name);
+
 /* The guest's struct stat (newfstatat and friends). */
 #define ARCH_STAT_SIZE_MAX 144
 size_t arch_stat(const struct kstat *in, uint8_t out[ARCH_STAT_SIZE_MAX]);

@@ -6,6 +6,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "runtime/arch/arch.h"
 #include "runtime/fs/proc.h"
 #include "runtime/task/pid.h"
 
@@ -182,13 +183,9 @@ static bool field_is(const char *line, const char *name)
 	return !strncmp(line, name, n) && (line[n] == '\t' || line[n] == ' ' || line[n] == ':');
 }
 
-/*
- * The host's processors, without what says that a hypervisor feature would be usable inside (vmx,
- * svm): there is no /dev/kvm in a container.
- */
+/* The host's processors, without the features that are not usable inside. */
 static int cpuinfo_show(struct proc_ctx *c, struct proc_text *x)
 {
-	static const char *const hidden[] = {"vmx", "svm", "hypervisor"};
 	struct proc_text host = {0};
 	char *save = NULL;
 	int ret = proc_pass_through(c->k, "cpuinfo", &host);
@@ -203,7 +200,8 @@ static int cpuinfo_show(struct proc_ctx *c, struct proc_text *x)
 		if (!nl)
 			break;
 		*nl = 0;
-		if (!field_is(line, "flags") && !field_is(line, "vmx flags")) {
+		if (!field_is(line, "flags") && !field_is(line, "Features") &&
+		    !field_is(line, "vmx flags")) {
 			proc_printf(x, "%s\n", line);
 			continue;
 		}
@@ -211,11 +209,7 @@ static int cpuinfo_show(struct proc_ctx *c, struct proc_text *x)
 			continue;
 		save = NULL;
 		for (char *w = strtok_r(line, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
-			bool skip = false;
-
-			for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
-				skip = skip || !strcmp(w, hidden[i]);
-			if (!skip)
+			if (!arch_hides_cpu_feature(w))
 				proc_printf(x, "%s%s", w == line ? "" : " ", w);
 		}
 		proc_printf(x, "\n");

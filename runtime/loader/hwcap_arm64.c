@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
 #include <sys/auxv.h>
 
+#include "runtime/arch/arch.h"
 #include "runtime/loader/stack.h"
 
 /*
@@ -19,4 +21,18 @@ uint64_t arch_hwcap(void)
 uint64_t arch_hwcap2(void)
 {
 	return getauxval(AT_HWCAP2) & HWCAP2_SUPPORTED;
+}
+
+/* The same by name. */
+bool arch_hides_cpu_feature(const char *name)
+{
+	static const char *const hidden[] = {"evtstrm", "cpuid", "paca", "pacg",
+					     "bti",	"mte",	 "mte3", "wfxt"};
+
+	if (!strncmp(name, "sve", 3) || !strncmp(name, "sme", 3))
+		return true;
+	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
+		if (!strcmp(name, hidden[i]))
+			return true;
+	return false;
 }

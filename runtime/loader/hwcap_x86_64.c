@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <cpuid.h>
+#include <string.h>
 #include <stdatomic.h>
 
+#include "runtime/arch/arch.h"
 #include "runtime/loader/stack.h"
 
 /*
@@ -25,4 +27,10 @@ uint64_t arch_hwcap(void)
 uint64_t arch_hwcap2(void)
 {
 	return 0;
+}
+
+/* There is no /dev/kvm in a container. */
+bool arch_hides_cpu_feature(const char *name)
+{
+	return !strcmp(name, "vmx") || !strcmp(name, "svm") || !strcmp(name, "hypervisor");
 }
