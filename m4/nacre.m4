@@ -61,6 +61,8 @@ AC_SUBST([NACRE_LDFLAGS])
 dnl NACRE_OPTIONS
 dnl --enable-werror, --enable-debug, --enable-sanitizers, and hardening where nothing instruments.
 AC_DEFUN([NACRE_OPTIONS], [
+dnl The GNU extension that system interfaces with trailing arrays need on the stack (struct kvm_msrs).
+NACRE_TRY_FLAG([NACRE_CFLAGS], [-Wno-gnu-variable-sized-type-not-at-end])
 AC_ARG_ENABLE([werror], [AS_HELP_STRING([--enable-werror], [make compiler warnings errors])])
 AS_IF([test "x$enable_werror" = xyes], [NACRE_CFLAGS="$NACRE_CFLAGS -Werror"])
 
