@@ -364,7 +364,7 @@ static int wake_op_word(struct task *t, gva_t addr, uint32_t enc)
 	uint32_t old = 0, seen, next = 0;
 	int ret;
 
-	if (enc & (FUTEX_OP_OPARG_SHIFT << 28))
+	if (enc & ((uint32_t)FUTEX_OP_OPARG_SHIFT << 28))
 		oparg = (int32_t)(1u << (oparg & 31));
 	ret = mm_load32(t->mm, addr, &old);
 	while (!ret) {
