@@ -397,7 +397,7 @@ static void test_ldisc_signals_flush(void **state)
 	ldisc_init(&ld);
 	type("typed\003");
 	assert_int_equal(ld.signals, SIGBIT(SIGINT));
-	expect_screen("^C");
+	expect_screen("typed^C");
 	type("\n");
 	expect_read("\n");
 	ldisc_free(&ld);

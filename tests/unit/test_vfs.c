@@ -97,6 +97,7 @@ static int setup(void **state)
 	cfg.rootfs_fd = root_fd;
 	kernel.host_proc_fd = -1;
 	pthread_mutex_init(&kernel.tasks_lock, NULL);
+	list_init(&kernel.processes);
 	assert_int_equal(vfs_create(&kernel, &cfg, err, sizeof(err)), 0);
 	pthread_mutex_init(&process.sig_lock, NULL);
 	process.kernel = &kernel;
