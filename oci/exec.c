@@ -200,6 +200,7 @@ static void child(struct stand_in *s)
 /* The pid namespace is the one that counts for children only: a process cannot move itself. */
 static pid_t fork_inside(struct stand_in *s, struct oci_error *err)
 {
+	cleanup_fd int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
 	pid_t pid;
 
 	if (setns(s->pidfd, CLONE_NEWPID) && errno != EPERM)
@@ -208,6 +209,9 @@ static pid_t fork_inside(struct stand_in *s, struct oci_error *err)
 	pid = fork();
 	if (pid < 0)
 		return oci_fail_errno(err, errno, "cannot make a process in the container");
+	/* What else this command may start is no business of the container's. */
+	if (pid && own >= 0)
+		setns(own, CLONE_NEWPID);
 	return pid;
 }
 
