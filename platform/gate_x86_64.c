@@ -8,6 +8,7 @@
 #define PAGES_PER_CPU 2 /* count, answers */
 /* A guest-physical page below the arena that no slot ever covers. */
 #define NOTHING_GPA 0xd0000000ull
+#define RFLAGS_RF 0x10000ull
 
 static uint64_t gate_va(unsigned index)
 {
@@ -79,6 +80,7 @@ enum gate_state gate_settle(const struct vcpu *v, struct arch_regs *r)
 		r->rax = (uint32_t)(r->rcx - 1);
 	if (at >= SHIM_GATE_SWAPPED && at != SHIM_GATE_RETURN)
 		r->rcx = r->r11;
+	r->rflags &= ~RFLAGS_RF; /* the fault's, not the program's */
 	r->r11 = r->rflags;
 	r->rip = r->rcx;
 	return state;

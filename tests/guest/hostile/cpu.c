@@ -253,9 +253,10 @@ TEST(flags)
 			continue;
 		say("bit %d: popf %#lx", bit, swap_flags(flag | 2));
 		got = flags_after_call(flag | 2, 39, &r11);
-		say("bit %d: getpid %#lx r11 %#lx", bit, got & ~0x8d4ul, r11 & ~0x8d4ul);
+		/* R11 after a call is anything (syscall(2)); what a forwarded one shows is checked below. */
+		say("bit %d: getpid %#lx", bit, got & ~0x8d4ul);
 		got = flags_after_call(flag | 2, 102, &r11);
-		say("bit %d: getuid %#lx r11 %#lx", bit, got & ~0x8d4ul, r11 & ~0x8d4ul);
+		say("bit %d: getuid %#lx", bit, got & ~0x8d4ul);
 		got = flags_after_call(flag | 2, 110, &r11);
 		say("bit %d: getppid %#lx r11 %#lx", bit, got & ~0x8d4ul, r11 & ~0x8d4ul);
 		wanted_flags = (greg_t)(flag | 2);
