@@ -138,6 +138,7 @@ int hostnode_adopt(struct hostfs *fs, int fd, struct vnode **out)
 	h->mnt_id = sx.stx_mnt_id;
 	h->fs = fs;
 	h->fd = fd;
+	fs->nodes++;
 	list_add(head, &h->hash_link);
 	pthread_mutex_unlock(&cache.lock);
 	*out = &h->v;
@@ -150,7 +151,12 @@ static void hostfs_release(struct vnode *n)
 
 	pthread_mutex_lock(&cache.lock);
 	list_del(&h->hash_link);
+	bool last = --h->fs->nodes == 0;
 	pthread_mutex_unlock(&cache.lock);
+	if (last) {
+		close(h->fs->root_fd);
+		free(h->fs);
+	}
 	close(h->fd);
 	free(h);
 }
@@ -179,7 +185,12 @@ int hostfs_mount(struct kernel *k, int dirfd, struct vnode **root)
 		free(fs);
 		return ret;
 	}
-	return hostnode_adopt(fs, fd, root);
+	ret = hostnode_adopt(fs, fd, root);
+	if (ret) {
+		close(fs->root_fd);
+		free(fs);
+	}
+	return ret;
 }
 
 /* ---- names ---- */

@@ -13,6 +13,7 @@
 
 #include "runtime/fs/dev.h"
 #include "runtime/fs/path.h"
+#include "runtime/fs/tmpfs.h"
 #include "runtime/fs/vfs_internal.h"
 
 uint64_t vfs_new_dev(void)
@@ -248,6 +249,8 @@ static struct mount *mount_new(struct vfs *v, const char *source, const char *ta
 
 static void mount_free(struct mount *m)
 {
+	if (m->root)
+		tmpfs_unmounted(m->root);
 	vnode_put(m->root);
 	vnode_put(m->mountpoint);
 	free(m->source);

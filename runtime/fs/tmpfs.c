@@ -87,6 +87,34 @@ static void tmpfs_release(struct vnode *v)
 	fs_put(fs);
 }
 
+/*
+ * Nodes hold their parent and parents their entries: take the tree apart when nobody can reach it any
+ * more. Not by recursion, since a guest chose its depth: each directory's entries join the root's.
+ */
+void tmpfs_unmounted(struct vnode *root)
+{
+	struct tmpnode *top;
+
+	if (root->ops != &tmpfs_ops)
+		return;
+	top = tmpnode_of(root);
+	while (!list_empty(&top->order)) {
+		struct tmpentry *e = list_entry(top->order.next, struct tmpentry, order_link);
+		struct tmpnode *n = e->node;
+		struct vnode *parent = n->v.parent;
+
+		list_del(&e->order_link);
+		free(e);
+		list_for_each_safe(l, &n->order) {
+			list_del(l);
+			list_add_tail(&top->order, l);
+		}
+		n->v.parent = NULL;
+		vnode_put(parent);
+		vnode_put(&n->v);
+	}
+}
+
 /* ---- directory entries; fs->lock held ---- */
 
 static size_t name_hash(const char *s)

@@ -63,4 +63,7 @@ void tmpfs_free_xattrs(struct tmpnode *n);
 void tmpfs_settle(struct vnode *n);
 int tmpfs_statfs(struct vnode *n, struct statfs *out);
 
+/* No mount has this root any more: free its tree. Does nothing for another file system's. */
+void tmpfs_unmounted(struct vnode *root);
+
 #endif

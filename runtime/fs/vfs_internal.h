@@ -73,6 +73,7 @@ int mount_writable(const struct mount *m);  /* 0 or -EROFS */
 struct hostfs {
 	int root_fd; /* O_PATH */
 	struct kernel *kernel;
+	unsigned nodes; /* that refer to it: the last takes it along; the node cache's lock */
 };
 struct hostnode {
 	struct vnode v;

@@ -189,6 +189,8 @@ static void *other_thread(void *arg)
 		if (before < 0)
 			break;
 	}
+	while (stage < 2) /* the other thread prints first */
+		sleep_ms(1);
 	CALL(syscall(SYS_getpid));
 	CALL(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
 	return NULL;
@@ -203,6 +205,7 @@ TEST(all_threads_at_once)
 	while (!stage)
 		sleep_ms(1);
 	CALL(filter(SECCOMP_FILTER_FLAG_TSYNC, &prog));
+	stage = 2;
 	pthread_join(th, NULL);
 	stage = 0;
 	pthread_create(&th, NULL, other_thread, "own");

@@ -178,7 +178,7 @@ static void test_wake_op(void **state)
 			     FUTEX_OP(FUTEX_OP_ADD, -2, FUTEX_OP_CMP_EQ, 5)), 0);
 	assert_int_equal(atomic_load(&word2), 3);
 	assert_int_equal(fut(0, &word, FUTEX_WAKE_OP, 1, 1, &word2,
-			     FUTEX_OP((FUTEX_OP_OR | FUTEX_OP_OPARG_SHIFT), 4, FUTEX_OP_CMP_LT, -1)), 0);
+			     FUTEX_OP((unsigned)(FUTEX_OP_OR | FUTEX_OP_OPARG_SHIFT), 4, FUTEX_OP_CMP_LT, -1)), 0);
 	assert_int_equal(atomic_load(&word2), 19);
 	world_destroy(&w);
 }
