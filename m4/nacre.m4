@@ -67,8 +67,7 @@ AC_ARG_ENABLE([werror], [AS_HELP_STRING([--enable-werror], [make compiler warnin
 AS_IF([test "x$enable_werror" = xyes], [NACRE_CFLAGS="$NACRE_CFLAGS -Werror"])
 
 AC_ARG_ENABLE([debug],
-	[AS_HELP_STRING([--enable-debug], [check lock order and invariants at run time (slow)])])
-AS_IF([test "x$enable_debug" = xyes], [NACRE_DEFINES="$NACRE_DEFINES -DNACRE_DEBUG"])
+	[AS_HELP_STRING([--enable-debug], [check the lock order at run time (slow)])])
 AC_SUBST([NACRE_DEFINES])
 AM_CONDITIONAL([DEBUG], [test "x$enable_debug" = xyes])
 
