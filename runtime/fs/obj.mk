@@ -10,6 +10,7 @@ libnacre_a_SOURCES += runtime/fs/tty_ioctl.c runtime/fs/tty_host.c
 libnacre_a_SOURCES += runtime/fs/pty.c runtime/fs/devpts.c
 libnacre_a_SOURCES += runtime/fs/dev.c runtime/fs/dev.h runtime/fs/dev_priv.h
 libnacre_a_SOURCES += runtime/fs/proc.c runtime/fs/proc.h
+libnacre_a_SOURCES += runtime/fs/proc_text.c runtime/fs/proc_node.h
 libnacre_a_SOURCES += runtime/fs/proc_pid.c runtime/fs/proc_status.c
 libnacre_a_SOURCES += runtime/fs/proc_maps.c runtime/fs/proc_fd.c
 libnacre_a_SOURCES += runtime/fs/proc_system.c runtime/fs/proc_sys.c

@@ -1,22 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The proc file system's nodes, directories and files; what they say is in the tables. */
-#include "runtime/fs/proc.h"
-
+/* The proc file system's nodes and directories; what its files say is in the tables. */
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "runtime/fs/fdtable.h"
+#include "runtime/fs/proc_node.h"
 #include "runtime/task/pid.h"
 
 #define PROC_MAGIC 0x9fa0
-#define PROC_STORE_MAX 4096
 #define POS_DYNAMIC 1024 /* directory positions of pids and descriptors start here */
-#define CAP_SYS_PTRACE_BIT 19
+#define ONLY_AT_OPEN ((unsigned)(O_CREAT | O_TRUNC | O_EXCL)) /* no flags of the description */
 
 struct procfs {
 	atomic_uint refs; /* one per node */
@@ -25,78 +22,12 @@ struct procfs {
 	struct timespec born;
 };
 
-struct proc_node {
-	struct vnode v;
-	struct procfs *fs;
-	const struct proc_row *row;
-	pid_t pid, tid; /* 0: global; tid 0: not below task/ */
-	int fd;
-};
-
 static const struct vnode_ops proc_ops, proc_magic_ops, proc_magic_open_ops;
-static const struct file_ops proc_text_ops, proc_dir_ops;
-
-static struct proc_node *node_of(struct vnode *v)
-{
-	return container_of(v, struct proc_node, v);
-}
-
-/* ---- text ---- */
-
-static bool text_room(struct proc_text *x, size_t need)
-{
-	size_t cap = x->cap ? x->cap : 1024;
-	char *buf;
-
-	if (x->failed)
-		return false;
-	while (cap < x->len + need)
-		cap *= 2;
-	if (cap == x->cap)
-		return true;
-	buf = realloc(x->buf, cap);
-	if (!buf) {
-		x->failed = true;
-		return false;
-	}
-	x->buf = buf;
-	x->cap = cap;
-	return true;
-}
-
-void proc_write(struct proc_text *x, const void *data, size_t len)
-{
-	if (!text_room(x, len + 1))
-		return;
-	memcpy(x->buf + x->len, data, len);
-	x->len += len;
-}
-
-void proc_printf(struct proc_text *x, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	if (!text_room(x, 256))
-		return;
-	va_start(ap, fmt);
-	n = vsnprintf(x->buf + x->len, x->cap - x->len, fmt, ap);
-	va_end(ap);
-	if (n < 0)
-		return;
-	if ((size_t)n >= x->cap - x->len) {
-		if (!text_room(x, (size_t)n + 1))
-			return;
-		va_start(ap, fmt);
-		vsnprintf(x->buf + x->len, x->cap - x->len, fmt, ap);
-		va_end(ap);
-	}
-	x->len += (size_t)n;
-}
+static const struct file_ops proc_dir_ops;
 
 /* ---- context ---- */
 
-static int ctx_get(struct proc_node *n, struct task *reader, struct proc_ctx *c)
+int proc_ctx_get(struct proc_node *n, struct task *reader, struct proc_ctx *c)
 {
 	*c = (struct proc_ctx){
 		.k = n->fs->kernel, .reader = reader, .fd = n->fd, .name = n->row->name};
@@ -119,7 +50,7 @@ static int ctx_get(struct proc_node *n, struct task *reader, struct proc_ctx *c)
 	return -ESRCH;
 }
 
-static void ctx_put(struct proc_ctx *c)
+void proc_ctx_put(struct proc_ctx *c)
 {
 	if (c->task)
 		task_put(c->task);
@@ -176,7 +107,7 @@ static struct vnode *node_new(struct procfs *fs, const struct proc_row *row, pid
 
 static void proc_release(struct vnode *v)
 {
-	struct proc_node *n = node_of(v);
+	struct proc_node *n = proc_node_of(v);
 
 	if (atomic_fetch_sub(&n->fs->refs, 1) == 1)
 		free(n->fs);
@@ -242,7 +173,7 @@ static int lookup_dynamic(struct proc_node *dir, struct task *t, const char *nam
 	}
 	if (!nr && dir->row->dynamic <= PROC_TASKS)
 		return -ENOENT;
-	ret = ctx_get(&at, t, &c);
+	ret = proc_ctx_get(&at, t, &c);
 	if (ret)
 		return -ENOENT;
 	if (dir->row->dynamic >= PROC_FDS) {
@@ -250,7 +181,7 @@ static int lookup_dynamic(struct proc_node *dir, struct task *t, const char *nam
 		if (!ret && proc_fd_next(&c, nr) != nr)
 			ret = -ENOENT;
 	}
-	ctx_put(&c);
+	proc_ctx_put(&c);
 	if (ret)
 		return ret;
 	*out = node_new(dir->fs, row, at.pid, at.tid, at.fd);
@@ -259,7 +190,7 @@ static int lookup_dynamic(struct proc_node *dir, struct task *t, const char *nam
 
 static int proc_lookup(struct vnode *v, struct task *t, const char *name, struct vnode **out)
 {
-	struct proc_node *dir = node_of(v);
+	struct proc_node *dir = proc_node_of(v);
 
 	if (v->type != S_IFDIR)
 		return -ENOTDIR;
@@ -287,9 +218,9 @@ static void owner_of(const struct proc_ctx *c, struct kstat *out)
 
 static int proc_getattr(struct vnode *v, struct kstat *out)
 {
-	struct proc_node *n = node_of(v);
+	struct proc_node *n = proc_node_of(v);
 	struct proc_ctx c;
-	int ret = ctx_get(n, NULL, &c);
+	int ret = proc_ctx_get(n, NULL, &c);
 
 	if (ret)
 		return -ENOENT;
@@ -304,7 +235,7 @@ static int proc_getattr(struct vnode *v, struct kstat *out)
 	out->atime = out->ctime = out->btime = out->mtime;
 	if (c.p)
 		owner_of(&c, out);
-	ctx_put(&c);
+	proc_ctx_put(&c);
 	return 0;
 }
 
@@ -318,61 +249,55 @@ static int proc_setattr(struct vnode *v, const struct kattr *a)
 
 static int64_t proc_readlink(struct vnode *v, struct task *t, char *buf, size_t cap)
 {
-	struct proc_node *n = node_of(v);
+	struct proc_node *n = proc_node_of(v);
 	struct proc_ctx c;
 	int64_t ret;
 
 	if (!n->row->link)
 		return -EINVAL;
-	ret = ctx_get(n, t, &c);
+	ret = proc_ctx_get(n, t, &c);
 	if (ret)
 		return -ENOENT;
 	ret = n->row->magic ? ctx_check_private(&c) : 0;
 	if (!ret)
 		ret = n->row->link(&c, buf, cap);
-	ctx_put(&c);
+	proc_ctx_put(&c);
 	return ret;
 }
 
 static int proc_follow(struct vnode *v, struct task *t, struct vpath *out)
 {
-	struct proc_node *n = node_of(v);
+	struct proc_node *n = proc_node_of(v);
 	struct proc_ctx c;
-	int ret = ctx_get(n, t, &c);
+	int ret = proc_ctx_get(n, t, &c);
 
 	if (ret)
 		return -ENOENT;
 	ret = ctx_check_private(&c);
 	if (!ret)
 		ret = n->row->follow(&c, out);
-	ctx_put(&c);
+	proc_ctx_put(&c);
 	return ret;
 }
 
 static int proc_open(struct vnode *v, struct task *t, int flags, struct file **out)
 {
-	struct proc_node *n = node_of(v);
+	struct proc_node *n = proc_node_of(v);
 	struct proc_ctx c;
-	int ret = ctx_get(n, t, &c);
+	int ret = proc_ctx_get(n, t, &c);
 
 	if (ret)
 		return n->tid ? -ESRCH : -ENOENT;
 	ret = n->row->private_ || n->row->magic ? ctx_check_private(&c) : 0;
 	if (!ret && n->row->open) {
 		ret = n->row->open(&c, flags, out);
-	} else if (!ret) {
-		*out = file_alloc(v->type == S_IFDIR ? &proc_dir_ops : &proc_text_ops,
-				  (unsigned)flags & ~(unsigned)(O_CREAT | O_TRUNC | O_EXCL));
+	} else if (!ret && v->type == S_IFDIR) {
+		*out = file_alloc(&proc_dir_ops, (unsigned)flags & ~ONLY_AT_OPEN);
 		ret = *out ? 0 : -ENFILE;
-		if (!ret && v->type != S_IFDIR) {
-			(*out)->data = calloc(1, sizeof(struct proc_text));
-			if (!(*out)->data) {
-				file_put(*out);
-				ret = -ENOMEM;
-			}
-		}
+	} else if (!ret) {
+		ret = proc_text_open((int)((unsigned)flags & ~ONLY_AT_OPEN), out);
 	}
-	ctx_put(&c);
+	proc_ctx_put(&c);
 	return ret;
 }
 
@@ -395,120 +320,6 @@ static const struct vnode_ops proc_ops = {
 static const struct vnode_ops proc_magic_ops = {PROC_COMMON_OPS, .follow = proc_follow};
 static const struct vnode_ops proc_magic_open_ops = {
 	PROC_COMMON_OPS, .follow = proc_follow, .open = proc_open};
-
-/* ---- text files ---- */
-
-static int text_generate(struct file *f, struct task *t)
-{
-	struct proc_node *n = node_of(f->path.node);
-	struct proc_text *x = f->data;
-	struct proc_ctx c;
-	int ret;
-
-	if (!n->row->show)
-		return -EINVAL;
-	ret = ctx_get(n, t, &c);
-	if (ret)
-		return ret;
-	x->len = 0;
-	x->failed = false;
-	ret = n->row->show(&c, x);
-	ctx_put(&c);
-	return ret ? ret : x->failed ? -ENOMEM : 0;
-}
-
-static int64_t text_read(struct file *f, struct task *t, struct uio *to, int64_t *pos)
-{
-	struct proc_text *x = f->data;
-	int64_t n = 0;
-	/* Two reads of one description may race without pos_lock (pread): one text at a time. */
-	static pthread_mutex_t text_lock = PTHREAD_MUTEX_INITIALIZER;
-	struct proc_text copy = {0};
-	size_t left;
-
-	if (*pos < 0)
-		return -EINVAL;
-	pthread_mutex_lock(&text_lock);
-	if (*pos == 0 || !x->buf) {
-		struct proc_text old, fresh = {0};
-		struct file tmp = {.path = f->path, .data = &fresh};
-
-		pthread_mutex_unlock(&text_lock);
-
-		n = text_generate(&tmp, t);
-		if (n) {
-			free(fresh.buf);
-			return n;
-		}
-		pthread_mutex_lock(&text_lock);
-		old = *x;
-		*x = fresh;
-		free(old.buf);
-	}
-	left = (size_t)*pos < x->len ? x->len - (size_t)*pos : 0;
-	if (left > to->resid)
-		left = to->resid;
-	if (left)
-		proc_write(&copy, x->buf + *pos, left);
-	pthread_mutex_unlock(&text_lock);
-	if (copy.len)
-		n = uio_write_to_guest(to, copy.buf, copy.len);
-	else if (copy.failed)
-		n = -ENOMEM;
-	free(copy.buf);
-	if (n > 0)
-		*pos += n;
-	return n;
-}
-
-static int64_t text_write(struct file *f, struct task *t, struct uio *from, int64_t *pos)
-{
-	struct proc_node *n = node_of(f->path.node);
-	char buf[PROC_STORE_MAX + 1];
-	size_t len = from->resid < PROC_STORE_MAX ? from->resid : PROC_STORE_MAX;
-	struct proc_ctx c;
-	int64_t got;
-	int ret;
-
-	if (!n->row->store)
-		return -EINVAL;
-	got = uio_read_from_guest(from, buf, len);
-	if (got <= 0)
-		return got;
-	buf[got] = 0;
-	ret = ctx_get(n, t, &c);
-	if (ret)
-		return ret;
-	ret = n->row->store(&c, buf, (size_t)got);
-	ctx_put(&c);
-	if (!ret)
-		*pos += got;
-	return ret ? ret : got;
-}
-
-static int64_t proc_seek(struct file *f, int64_t off, int whence)
-{
-	if (whence == SEEK_CUR)
-		off += f->pos;
-	else if (whence != SEEK_SET)
-		return -EINVAL;
-	if (off < 0)
-		return -EINVAL;
-	f->pos = off;
-	return off;
-}
-
-static void text_release(struct file *f)
-{
-	struct proc_text *x = f->data;
-
-	if (x)
-		free(x->buf);
-	free(x);
-}
-
-static const struct file_ops proc_text_ops = {
-	.read = text_read, .write = text_write, .seek = proc_seek, .release = text_release};
 
 /* ---- directories ---- */
 
@@ -559,7 +370,7 @@ static int emit_rows(struct proc_node *dir, struct dir_emit *d, int64_t *pos)
 
 static int proc_readdir(struct file *f, struct task *t, struct dir_emit *d, int64_t *pos)
 {
-	struct proc_node *dir = node_of(f->path.node);
+	struct proc_node *dir = proc_node_of(f->path.node);
 	enum proc_dynamic dyn = dir->row->dynamic;
 	struct proc_ctx c;
 	int nr, ret;
@@ -568,7 +379,7 @@ static int proc_readdir(struct file *f, struct task *t, struct dir_emit *d, int6
 		return 0;
 	if (dyn == PROC_STATIC)
 		return 0;
-	ret = ctx_get(dir, t, &c);
+	ret = proc_ctx_get(dir, t, &c);
 	if (ret)
 		return -ENOENT;
 	if (*pos < POS_DYNAMIC)
@@ -588,7 +399,7 @@ static int proc_readdir(struct file *f, struct task *t, struct dir_emit *d, int6
 			break;
 		*pos = (int64_t)nr + POS_DYNAMIC + 1;
 	}
-	ctx_put(&c);
+	proc_ctx_put(&c);
 	return 0;
 }
 
