@@ -1,7 +1,8 @@
 libnacre_a_SOURCES += runtime/fs/ring.c runtime/fs/ring.h
-libnacre_a_SOURCES += runtime/fs/pipe.c runtime/fs/pipe.h
+libnacre_a_SOURCES += runtime/fs/pipe.c runtime/fs/pipe_calls.c runtime/fs/pipe.h
 libnacre_a_SOURCES += runtime/fs/eventfd.c
-libnacre_a_SOURCES += runtime/fs/epoll.c runtime/fs/epoll_calls.c runtime/fs/epoll.h
+libnacre_a_SOURCES += runtime/fs/epoll.c runtime/fs/epoll_items.c runtime/fs/epoll_calls.c
+libnacre_a_SOURCES += runtime/fs/epoll.h runtime/fs/epoll_internal.h
 libnacre_a_SOURCES += runtime/fs/poll.c
 libnacre_a_SOURCES += runtime/fs/inotify.c runtime/fs/inotify.h
 libnacre_a_SOURCES += runtime/fs/ldisc.c runtime/fs/ldisc.h

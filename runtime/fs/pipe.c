@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "runtime/fs/fdtable.h"
 #include "runtime/fs/ring.h"
 #include "runtime/task/task.h"
 
@@ -411,13 +410,15 @@ static struct file *pipe_file(struct pipe *p, const struct file_ops *ops, unsign
 	return f;
 }
 
-int pipe_create(unsigned flags, struct file **rd, struct file **wr)
+int pipe_create(const struct cred *owner, unsigned flags, struct file **rd, struct file **wr)
 {
 	struct pipe *p = pipe_new();
 
 	if (!p)
 		return -ENOMEM;
 	p->ino = atomic_fetch_add(&pipe_next_ino, 1);
+	p->uid = owner->fsuid;
+	p->gid = owner->fsgid;
 	p->packets = flags & O_DIRECT;
 	pipe_count_open(p, O_RDWR);
 	p->opens = 2;
@@ -540,7 +541,7 @@ int pipe_reopen(struct task *t, struct file *f, int flags, struct file **out)
 	return pipe_join(t, p, f->ops, flags, out);
 }
 
-/* ---- fcntl helpers and system calls ---- */
+/* ---- fcntl helpers ---- */
 
 int64_t pipe_get_size(struct file *f)
 {
@@ -573,46 +574,4 @@ int64_t pipe_set_size(struct file *f, struct task *t, uint64_t size)
 		waitq_wake(&p->wait, PIPE_WRITABLE, 0);
 	pthread_mutex_unlock(&p->lock);
 	return ret ? ret : (int64_t)cap;
-}
-
-static int64_t do_pipe(struct task *t, uint64_t guest_fds, uint64_t flags)
-{
-	struct file *rd, *wr;
-	int fds[2], ret;
-
-	if (flags & ~(uint64_t)(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
-		return -EINVAL;
-	ret = pipe_create(flags & (O_NONBLOCK | O_DIRECT), &rd, &wr);
-	if (ret)
-		return ret;
-	((struct pipe *)rd->data)->uid = t->cred->fsuid;
-	((struct pipe *)rd->data)->gid = t->cred->fsgid;
-	fds[0] = fd_install(t, rd, 0, flags & O_CLOEXEC);
-	if (fds[0] < 0) {
-		file_put(rd);
-		file_put(wr);
-		return fds[0];
-	}
-	fds[1] = fd_install(t, wr, 0, flags & O_CLOEXEC);
-	if (fds[1] < 0) {
-		fd_close(t, fds[0]);
-		file_put(wr);
-		return fds[1];
-	}
-	ret = mm_copy_out(t->mm, GVA(guest_fds), fds, sizeof(fds));
-	if (ret) {
-		fd_close(t, fds[0]);
-		fd_close(t, fds[1]);
-	}
-	return ret;
-}
-
-int64_t sys_pipe(struct task *t, const uint64_t a[6])
-{
-	return do_pipe(t, a[0], 0);
-}
-
-int64_t sys_pipe2(struct task *t, const uint64_t a[6])
-{
-	return do_pipe(t, a[0], (uint32_t)a[1]);
 }

@@ -5,8 +5,10 @@
 
 #include "runtime/fs/vfs.h"
 
-/* The two ends; flags: O_NONBLOCK, O_DIRECT (packets). */
-int pipe_create(unsigned flags, struct file **rd, struct file **wr);
+struct cred;
+
+/* The two ends of a pipe that belongs to owner; flags: O_NONBLOCK, O_DIRECT (packets). */
+int pipe_create(const struct cred *owner, unsigned flags, struct file **rd, struct file **wr);
 /*
  * Open a FIFO node: blocks for the other side as fifo(7) says. Readers and writers of one FIFO meet
  * by the node's (dev, ino). The caller sets the file's path. -ERESTARTSYS when interrupted.

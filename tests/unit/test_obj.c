@@ -22,6 +22,8 @@
 #include "runtime/task/pid.h"
 #include "runtime/task/task.h"
 
+static const struct cred nobody = {.fsuid = 65534, .fsgid = 65534};
+
 static struct kernel kernel;
 static struct process process;
 static struct task task;
@@ -152,7 +154,7 @@ static void test_pipe_atomic_write_waits_for_room(void **state)
 	struct file *rd, *wr;
 
 	(void)state;
-	assert_int_equal(pipe_create(O_NONBLOCK, &rd, &wr), 0);
+	assert_int_equal(pipe_create(&nobody, O_NONBLOCK, &rd, &wr), 0);
 	assert_int_equal(file_io(rd, false, big, 10), -EAGAIN);
 	assert_int_equal(file_io(wr, true, big, sizeof(big) - 50), sizeof(big) - 50);
 	assert_int_equal(file_io(wr, true, small, sizeof(small)), -EAGAIN);
@@ -176,7 +178,7 @@ static void test_pipe_packets_keep_their_bounds(void **state)
 	struct file *rd, *wr;
 
 	(void)state;
-	assert_int_equal(pipe_create(O_NONBLOCK | O_DIRECT, &rd, &wr), 0);
+	assert_int_equal(pipe_create(&nobody, O_NONBLOCK | O_DIRECT, &rd, &wr), 0);
 	assert_int_equal(file_io(wr, true, buf, 5), 5);
 	assert_int_equal(file_io(wr, true, buf, 3), 3);
 	assert_int_equal(file_io(rd, false, buf, 2), 2);
@@ -199,7 +201,7 @@ static void test_pipe_read_parks(void **state)
 	char c;
 
 	(void)state;
-	assert_int_equal(pipe_create(0, &rd, &wr), 0);
+	assert_int_equal(pipe_create(&nobody, 0, &rd, &wr), 0);
 	assert_int_equal(pthread_create(&th, NULL, write_later, wr), 0);
 	assert_int_equal(file_io(rd, false, &c, 1), 1);
 	assert_int_equal(c, 'x');
@@ -229,7 +231,7 @@ static void test_epoll_level_edge_oneshot(void **state)
 
 	(void)state;
 	assert_int_equal(epoll_create_file(&ep), 0);
-	assert_int_equal(pipe_create(0, &rd, &wr), 0);
+	assert_int_equal(pipe_create(&nobody, 0, &rd, &wr), 0);
 	watch(ep, EPOLL_CTL_ADD, rd, EPOLLIN);
 	assert_int_equal(gather(ep, ev), 0);
 	file_io(wr, true, "ab", 2);
@@ -281,7 +283,7 @@ static void test_epoll_nested_sees_inner_events(void **state)
 	(void)state;
 	assert_int_equal(epoll_create_file(&outer), 0);
 	assert_int_equal(epoll_create_file(&inner), 0);
-	assert_int_equal(pipe_create(0, &rd, &wr), 0);
+	assert_int_equal(pipe_create(&nobody, 0, &rd, &wr), 0);
 	watch(inner, EPOLL_CTL_ADD, rd, EPOLLIN);
 	watch(outer, EPOLL_CTL_ADD, inner, EPOLLIN);
 	assert_int_equal(gather(outer, ev), 0);
