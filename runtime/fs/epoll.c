@@ -15,6 +15,7 @@
  */
 #include "runtime/fs/epoll_internal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pipe(2) and pipe2(2). */
+#include <errno.h>
 #include <fcntl.h>
 
 #include "runtime/fs/fdtable.h"
