@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The vDSO's clocks, for every architecture: included by its vdso.c, which defines read_counter().
- * Freestanding; runs inside the guest.
+ * The vDSO's clocks, for every architecture: included by its vdso.c, which defines read_counter(),
+ * call2() and the numbers NR_*, and exports the functions under its own names. Freestanding; runs
+ * inside the guest.
  */
 #ifndef NACRE_RUNTIME_LOADER_VDSO_CLOCK_H
 #define NACRE_RUNTIME_LOADER_VDSO_CLOCK_H
@@ -26,6 +27,9 @@ extern const volatile struct vdso_data vvar_page __attribute__((visibility("hidd
 
 /* The counter, not read before the sequence count was loaded. */
 static inline uint64_t read_counter(void);
+
+/* A system call of two arguments; what it returns, -errno included. */
+static inline long call2(long nr, const void *a, const void *b);
 
 /* Nanoseconds of the clock, or 0: not known here. */
 static uint64_t clock_ns(int id)
@@ -56,6 +60,46 @@ static uint64_t clock_ns(int id)
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	} while (__atomic_load_n(&vvar_page.seq, __ATOMIC_RELAXED) != seq);
 	return coarse ? ns - ns % VDSO_COARSE_NS : ns;
+}
+
+/* clock_gettime(2), gettimeofday(2), clock_getres(2); 0 or -errno. */
+static int vdso_clock_gettime(int id, struct guest_timespec *ts)
+{
+	uint64_t ns = clock_ns(id);
+
+	if (!ns)
+		return (int)call2(NR_clock_gettime, (const void *)(long)id, ts);
+	ts->tv_sec = (int64_t)(ns / NS_PER_SEC);
+	ts->tv_nsec = (int64_t)(ns % NS_PER_SEC);
+	return 0;
+}
+
+static int vdso_gettimeofday(struct guest_timeval *tv, struct guest_timezone *tz)
+{
+	uint64_t ns = clock_ns(0);
+
+	if (!ns)
+		return (int)call2(NR_gettimeofday, tv, tz);
+	if (tv) {
+		tv->tv_sec = (int64_t)(ns / NS_PER_SEC);
+		tv->tv_usec = (int64_t)(ns % NS_PER_SEC / 1000);
+	}
+	if (tz)
+		tz->minutes_west = tz->dst_time = 0;
+	return 0;
+}
+
+static int vdso_clock_getres(int id, struct guest_timespec *ts)
+{
+	int coarse;
+
+	if (vdso_clock_index(id, &coarse) < 0)
+		return (int)call2(NR_clock_getres, (const void *)(long)id, ts);
+	if (ts) {
+		ts->tv_sec = 0;
+		ts->tv_nsec = coarse ? VDSO_COARSE_NS : 1;
+	}
+	return 0;
 }
 
 #endif

@@ -3,11 +3,11 @@
  * The guest's vDSO (vdso(7)): clocks answered at user level from the clock page, and the system call
  * where the page is too old or does not know the clock. Freestanding; runs inside the guest.
  */
-#include "runtime/loader/vdso/clock.h"
-
 #define NR_clock_gettime 113
 #define NR_clock_getres 114
 #define NR_gettimeofday 169
+
+#include "runtime/loader/vdso/clock.h"
 
 static inline long call2(long nr, const void *a, const void *b)
 {
@@ -30,41 +30,17 @@ static inline uint64_t read_counter(void)
 
 EXPORT int __kernel_clock_gettime(int id, struct guest_timespec *ts)
 {
-	uint64_t ns = clock_ns(id);
-
-	if (!ns)
-		return (int)call2(NR_clock_gettime, (const void *)(long)id, ts);
-	ts->tv_sec = (int64_t)(ns / NS_PER_SEC);
-	ts->tv_nsec = (int64_t)(ns % NS_PER_SEC);
-	return 0;
+	return vdso_clock_gettime(id, ts);
 }
 
 EXPORT int __kernel_gettimeofday(struct guest_timeval *tv, struct guest_timezone *tz)
 {
-	uint64_t ns = clock_ns(0);
-
-	if (!ns)
-		return (int)call2(NR_gettimeofday, tv, tz);
-	if (tv) {
-		tv->tv_sec = (int64_t)(ns / NS_PER_SEC);
-		tv->tv_usec = (int64_t)(ns % NS_PER_SEC / 1000);
-	}
-	if (tz)
-		tz->minutes_west = tz->dst_time = 0;
-	return 0;
+	return vdso_gettimeofday(tv, tz);
 }
 
 EXPORT int __kernel_clock_getres(int id, struct guest_timespec *ts)
 {
-	int coarse;
-
-	if (vdso_clock_index(id, &coarse) < 0)
-		return (int)call2(NR_clock_getres, (const void *)(long)id, ts);
-	if (ts) {
-		ts->tv_sec = 0;
-		ts->tv_nsec = coarse ? VDSO_COARSE_NS : 1;
-	}
-	return 0;
+	return vdso_clock_getres(id, ts);
 }
 
 /* Handlers return here. Unwinders know the two instructions; the link script fixes the address. */
