@@ -271,6 +271,16 @@ static void flush_shadow(struct edit *e)
 	e->runs_overflow = false;
 }
 
+static void stage_self(const struct edit *e, uint64_t root)
+{
+	for (unsigned i = 0; i < e->req.nranges; i++)
+		tlb_stage_range(root, e->req.range[i].start, e->req.range[i].pages, e->exec);
+	if (e->req.kind == TLB_SPACE)
+		tlb_stage_space(root);
+	else if (e->req.kind == TLB_BROADCAST)
+		tlb_stage_broadcast();
+}
+
 static void flush_nested(struct edit *e)
 {
 	uint64_t root;
@@ -278,16 +288,22 @@ static void flush_nested(struct edit *e)
 	if (e->req.kind == TLB_NONE)
 		return;
 	root = mm_root_id(e->mm);
-	if (TLB_SITE(SITE_STAGE_SELF)) {
-		for (unsigned i = 0; i < e->req.nranges; i++)
-			tlb_stage_range(root, e->req.range[i].start, e->req.range[i].pages,
-					e->exec);
-		if (e->req.kind != TLB_RANGE)
-			tlb_stage_space(root);
-	}
+	if (TLB_SITE(SITE_STAGE_SELF))
+		stage_self(e, root);
 	if (e->lost && TLB_SITE(SITE_FLUSH_OTHERS))
 		count(&e->mm->sys->n.remote_kicks,
-		      platform_flush_others(e->mm->sys->platform, root));
+		      platform_flush_others(e->mm->sys->platform, root,
+					    e->req.kind == TLB_BROADCAST));
+}
+
+/* --tlb=broadcast: whatever has to be flushed becomes everything. */
+static void widen_to_all(struct edit *e)
+{
+	if (e->req.kind == TLB_NONE)
+		return;
+	e->req.kind = TLB_BROADCAST;
+	e->req.nranges = 0;
+	e->runs_overflow |= e->nruns != 0;
 }
 
 /* Flush, then let go of the frames. Returns whether the release has to wait for the thread's flush. */
@@ -296,6 +312,8 @@ static bool commit(struct edit *e)
 	struct mm_system *sys = e->mm->sys;
 	bool wait;
 
+	if (sys->tlb == MM_TLB_BROADCAST)
+		widen_to_all(e);
 	count_commit(e);
 	if (sys->shadow)
 		flush_shadow(e);

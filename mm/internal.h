@@ -78,7 +78,8 @@ struct table_pool {
 
 struct mm_system {
 	struct platform *platform;
-	bool shadow; /* platform_paging() is SHADOW; immutable */
+	bool shadow;	      /* platform_paging() is SHADOW; immutable */
+	enum mm_tlb_mode tlb; /* immutable */
 	struct frame_pool frames;
 	pthread_mutex_t frame_lock;
 	struct table_pool tables;

@@ -31,9 +31,17 @@ struct platform;  /* platform/platform.h */
 
 /* ---- the VM's memory ---- */
 
+/* How much is flushed when a translation has been lost (nacre(1), --tlb). */
+enum mm_tlb_mode {
+	MM_TLB_SELECTIVE, /* what changed, and no more */
+	MM_TLB_BROADCAST, /* everything, on every vCPU: the baseline to measure against */
+	MM_TLB_PARANOID,  /* as selective; then it is checked that nothing stale can be left */
+};
+
 struct mm_limits {
 	uint64_t arena_bytes;  /* anonymous memory the guest may hold; 0: a documented default */
 	uint64_t window_bytes; /* guest-physical span reserved for file windows; 0: default */
+	enum mm_tlb_mode tlb;
 };
 
 /* Reserve and register the arena and the window range with the platform. Returns 0 or -errno. */

@@ -55,6 +55,7 @@ int mm_system_create(struct platform *platform, const struct mm_limits *limits,
 		return -ENOMEM;
 	sys->platform = platform;
 	sys->shadow = platform_paging(platform) == PLATFORM_PAGING_SHADOW;
+	sys->tlb = limits ? limits->tlb : MM_TLB_SELECTIVE;
 	sys->frames.fd = -1;
 	pthread_mutex_init(&sys->frame_lock, NULL);
 	pthread_mutex_init(&sys->table_lock, NULL);

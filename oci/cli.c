@@ -191,6 +191,25 @@ static const char *default_root(void)
 	return path;
 }
 
+static int parse_tlb(const char *mode, enum kernel_tlb *out, struct oci_error *err)
+{
+	static const char *const names[] = {
+		[KERNEL_TLB_SELECTIVE] = "selective",
+		[KERNEL_TLB_BROADCAST] = "broadcast",
+		[KERNEL_TLB_PARANOID] = "paranoid",
+	};
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(mode, names[i]))
+			continue;
+		*out = (enum kernel_tlb)i;
+		return 0;
+	}
+	return oci_fail(err, EINVAL,
+			"invalid --tlb value: %s (selective, broadcast and paranoid are known)",
+			mode);
+}
+
 static int apply_globals(const struct cli_values *v, struct oci_global *g, struct oci_error *err)
 {
 	const char *format = global_string(v, "log-format"), *log = global_string(v, "log");
@@ -222,10 +241,7 @@ static int apply_globals(const struct cli_values *v, struct oci_global *g, struc
 	g->max_vcpus = vcpus ? (unsigned)strtoul(vcpus, NULL, 0) : 0;
 	g->debug = debug && is_true(debug);
 	g->systemd_cgroup = systemd && is_true(systemd);
-	if (tlb)
-		log_warning("--tlb %s is not applied: flushes are always the smallest that suffice",
-			    tlb);
-	return 0;
+	return parse_tlb(tlb, &g->tlb, err);
 }
 
 static int check_count(const struct cli_command *c, int n, struct oci_error *err)

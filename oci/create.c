@@ -199,6 +199,7 @@ static void sandbox_child(struct birth *b)
 		.backend = b->g->backend,
 		.backend_dir = NULL,
 		.max_vcpus = b->g->max_vcpus,
+		.tlb = b->g->tlb,
 		.strace = b->g->strace != NULL,
 		.debug = b->g->debug,
 		.no_pivot = b->o->no_pivot,

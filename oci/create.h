@@ -8,6 +8,7 @@
 
 #include "oci/error.h"
 #include "oci/state.h"
+#include "runtime/kernel.h"
 
 /* Global options. */
 struct oci_global {
@@ -16,6 +17,7 @@ struct oci_global {
 	const char *strace;  /* NULL: off, "": to the log or standard error, else a file */
 	const char *stats_file; /* where the counters go at the end, NULL: nowhere */
 	unsigned max_vcpus;
+	enum kernel_tlb tlb;
 	bool debug, systemd_cgroup;
 };
 

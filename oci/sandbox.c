@@ -287,6 +287,7 @@ static int make_kernel(struct sandbox *s, struct rootfs *root, struct kernel **k
 	cfg.backend = s->backend;
 	cfg.backend_dir = s->backend_dir;
 	cfg.max_vcpus = s->max_vcpus;
+	cfg.tlb = s->tlb;
 	cfg.memory_bytes = res->has_memory && res->memory > 0 ? (uint64_t)res->memory : 0;
 	cfg.pids_max =
 		res->has_pids && res->pids > 0 && res->pids < INT32_MAX ? (unsigned)res->pids : 0;

@@ -12,6 +12,7 @@
 #include "oci/config.h"
 #include "oci/error.h"
 #include "oci/state.h"
+#include "runtime/kernel.h"
 
 enum sync_type {
 	SYNC_GO = 'G',	  /* creator: go on */
@@ -34,6 +35,7 @@ struct sandbox {
 	struct oci_state *state; /* a copy: what hooks are told */
 	const char *backend, *backend_dir;
 	unsigned max_vcpus;
+	enum kernel_tlb tlb;
 	bool strace, debug, no_pivot, new_keyring;
 	int preserve_fds;
 	int bundle_fd, sync, listener, log_fd;

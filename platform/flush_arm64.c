@@ -146,10 +146,11 @@ static bool loaded_elsewhere(const struct platform *p, uint64_t root)
 	return false;
 }
 
-unsigned platform_flush_others(struct platform *p, uint64_t root)
+unsigned platform_flush_others(struct platform *p, uint64_t root, bool all)
 {
 	struct vcpu *own = pool_own;
 
+	(void)all; /* what the request names, it names on every vCPU */
 	if (own && (!atomic_load(&own->staged_root) || atomic_load(&own->staged_root) == root)) {
 		atomic_store(&own->staged_root, root);
 		if (!loaded_elsewhere(p, root))

@@ -31,12 +31,12 @@ void flush_leave(struct vcpu *v)
 		syscall(SYS_futex, &v->in_guest, FUTEX_WAKE_PRIVATE, 0x7fffffff, NULL, NULL, 0);
 }
 
-static bool concerns(const struct vcpu *v, uint64_t root)
+static bool concerns(const struct vcpu *v, uint64_t root, bool all)
 {
-	return v != pool_own && atomic_load(&v->root) == root;
+	return v != pool_own && (all || atomic_load(&v->root) == root);
 }
 
-unsigned platform_flush_others(struct platform *p, uint64_t root)
+unsigned platform_flush_others(struct platform *p, uint64_t root, bool all)
 {
 	unsigned n = p->nvcpus, kicked = 0;
 	bool wait[SHIM_MAX_CPUS] = {false};
@@ -44,7 +44,7 @@ unsigned platform_flush_others(struct platform *p, uint64_t root)
 	for (unsigned i = 0; i < n; i++) {
 		struct vcpu *v = p->vcpus[i];
 
-		if (!concerns(v, root))
+		if (!concerns(v, root, all))
 			continue;
 		atomic_store(&v->need_flush, true);
 		if (atomic_load(&v->in_guest)) {

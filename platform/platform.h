@@ -58,9 +58,10 @@ int platform_drop_tables(struct platform *p);
 /*
  * Nested paging: every vCPU other than the calling thread's that runs, or may have cached
  * translations of, the address space `root` has flushed when this returns (those outside the guest
- * will before they enter). Returns the number of vCPUs kicked.
+ * will before they enter); with `all`, every vCPU, whatever it runs. Returns the number of vCPUs
+ * kicked.
  */
-unsigned platform_flush_others(struct platform *p, uint64_t root);
+unsigned platform_flush_others(struct platform *p, uint64_t root, bool all);
 /*
  * Nested paging, where live entries may only change through an executed flush (arm64): what the
  * calling thread has staged has been flushed on every vCPU when this returns.

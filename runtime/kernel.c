@@ -76,7 +76,13 @@ static int kernel_create_machine(struct kernel *k, const struct kernel_config *c
 		.backend_dir = cfg->backend_dir,
 		.max_vcpus = cfg->max_vcpus,
 	};
-	const struct mm_limits limits = {.arena_bytes = arena_bytes(cfg->memory_bytes)};
+	static const enum mm_tlb_mode tlb[] = {
+		[KERNEL_TLB_SELECTIVE] = MM_TLB_SELECTIVE,
+		[KERNEL_TLB_BROADCAST] = MM_TLB_BROADCAST,
+		[KERNEL_TLB_PARANOID] = MM_TLB_PARANOID,
+	};
+	const struct mm_limits limits = {.arena_bytes = arena_bytes(cfg->memory_bytes),
+					 .tlb = tlb[cfg->tlb]};
 	int ret = platform_create(&opt, &k->platform, err, errlen);
 
 	if (ret) {

@@ -49,10 +49,14 @@ struct kernel_process_spec {
 	bool terminal;		     /* stdio is the container's controlling terminal */
 };
 
+/* How translations are flushed: nacre(1), --tlb. */
+enum kernel_tlb { KERNEL_TLB_SELECTIVE, KERNEL_TLB_BROADCAST, KERNEL_TLB_PARANOID };
+
 struct kernel_config {
 	const char *hostname, *domainname;
 	const char *backend, *backend_dir;
 	unsigned max_vcpus;	   /* 0: default */
+	enum kernel_tlb tlb;
 	uint64_t memory_bytes;	   /* container's memory limit, 0: none */
 	unsigned pids_max;	   /* guest processes and threads, 0: default bound */
 	int rootfs_fd;		   /* directory of the root file system; owned afterwards */

@@ -313,7 +313,7 @@ int platform_drop_tables(struct platform *p)
 	return 0;
 }
 
-unsigned platform_flush_others(struct platform *p, uint64_t root)
+unsigned platform_flush_others(struct platform *p, uint64_t root, bool all)
 {
 	unsigned kicked = 0;
 
@@ -321,8 +321,10 @@ unsigned platform_flush_others(struct platform *p, uint64_t root)
 	for (unsigned i = 0; i < FAKE_VCPUS; i++) {
 		if (i == p->current)
 			continue;
+		if (all)
+			p->vcpu[i].n = p->vcpu[i].ntables = 0;
 		vcpu_flush(&p->vcpu[i], root, 0, UINT64_MAX);
-		kicked += p->vcpu[i].root == root;
+		kicked += all || p->vcpu[i].root == root;
 	}
 	return kicked;
 }
