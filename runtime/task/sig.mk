@@ -1,4 +1,5 @@
 libnacre_a_SOURCES += runtime/task/wait.c runtime/task/wait.h
+libnacre_a_SOURCES += runtime/task/altstack.c runtime/task/altstack.h
 libnacre_a_SOURCES += runtime/task/signal.c runtime/task/signal.h runtime/task/sigqueue.c
 libnacre_a_SOURCES += runtime/task/sighand.c runtime/task/signal_deliver.c runtime/task/signal_stop.c
 libnacre_a_SOURCES += runtime/task/signal_sys.c runtime/task/signal_send_sys.c

@@ -169,67 +169,6 @@ int64_t sys_rt_sigtimedwait(struct task *t, const uint64_t a[6])
 	return sig;
 }
 
-/* ---- alternate stacks ---- */
-
-struct guest_stack {
-	uint64_t sp;
-	int32_t flags, pad;
-	uint64_t size;
-};
-
-static bool on_altstack(struct task *t)
-{
-	const stack_t_guest *s = &t->altstack;
-	uint64_t sp = arch_sp(&t->regs);
-
-	if ((uint32_t)s->flags & GUEST_SS_AUTODISARM)
-		return false; /* it is disarmed while in use */
-	return s->size && sp > s->sp && sp - s->sp <= s->size;
-}
-
-static int altstack_set(struct task *t, const struct guest_stack *s)
-{
-	uint32_t mode = (uint32_t)s->flags & ~GUEST_SS_AUTODISARM;
-
-	if (on_altstack(t))
-		return -EPERM;
-	if (mode != 0 && mode != SS_ONSTACK && mode != SS_DISABLE)
-		return -EINVAL;
-	if (mode == SS_DISABLE) {
-		t->altstack = (stack_t_guest){.flags = s->flags};
-		return 0;
-	}
-	if (s->size < GUEST_MINSIGSTKSZ)
-		return -ENOMEM;
-	t->altstack = (stack_t_guest){.sp = s->sp, .flags = s->flags, .size = s->size};
-	return 0;
-}
-
-int64_t sys_sigaltstack(struct task *t, const uint64_t a[6])
-{
-	struct guest_stack set, old = {
-		.sp = t->altstack.sp,
-		.size = t->altstack.size,
-		.flags = (int32_t)((uint32_t)t->altstack.flags & GUEST_SS_AUTODISARM),
-	};
-	int ret;
-
-	if (!old.size)
-		old.flags |= SS_DISABLE;
-	else if (on_altstack(t))
-		old.flags |= SS_ONSTACK;
-	if (a[0]) {
-		if (mm_copy_in(t->mm, &set, GVA(a[0]), sizeof(set)))
-			return -EFAULT;
-		ret = altstack_set(t, &set);
-		if (ret)
-			return ret;
-	}
-	if (a[1] && mm_copy_out(t->mm, GVA(a[1]), &old, sizeof(old)))
-		return -EFAULT;
-	return 0;
-}
-
 /* ---- coming back ---- */
 
 /* Writes no result: the registers, the result among them, are the frame's. */

@@ -17,11 +17,6 @@ size_t arch_minsigstksz(const struct platform *p)
 	return sizeof(struct arm64_rt_sigframe) + sizeof(struct arm64_frame_record) + 16;
 }
 
-static bool on_altstack(const stack_t_guest *s, uint64_t sp)
-{
-	return sp > s->sp && sp - s->sp <= s->size;
-}
-
 /*
  * Where the frame record goes; the frame follows below. Running off the alternate stack is an
  * overflow: SIGSEGV rather than a frame in whatever lies below it.
@@ -29,20 +24,14 @@ static bool on_altstack(const stack_t_guest *s, uint64_t sp)
 static int frame_place(const struct task *t, const struct sigaction_guest *act, uint64_t *record,
 		       uint64_t *frame)
 {
-	const stack_t_guest *alt = &t->altstack;
-	bool disarm = (uint32_t)alt->flags & GUEST_SS_AUTODISARM;
-	bool nested = alt->size && !disarm && on_altstack(alt, t->regs.sp), entering = false;
-	uint64_t sp = t->regs.sp;
+	bool bounded;
+	uint64_t sp = altstack_frame_end(t, act, t->regs.sp, &bounded);
 
-	if ((act->flags & SA_ONSTACK) && alt->size && !nested) {
-		sp = alt->sp + alt->size;
-		entering = true;
-	}
 	*record = (sp & ~15ull) - sizeof(struct arm64_frame_record);
 	*frame = *record - sizeof(struct arm64_rt_sigframe);
 	if (*frame > sp || sp > MM_TASK_SIZE)
 		return -EFAULT;
-	if ((nested || entering) && !on_altstack(alt, *frame))
+	if (bounded && !altstack_contains(t, *frame))
 		return -EFAULT;
 	return 0;
 }
@@ -63,9 +52,7 @@ static void fill_frame(struct task *t, struct arm64_rt_sigframe *f, const guest_
 	struct arm64_sigcontext *sc = &f->uc.mcontext;
 
 	memcpy(f->info, info, sizeof(f->info));
-	f->uc.stack = (struct arm64_stack){.sp = t->altstack.sp,
-					   .flags = t->altstack.flags,
-					   .size = t->altstack.size};
+	f->uc.stack = altstack_image(t);
 	f->uc.sigmask = mask;
 	sc->fault_address = t->trap_addr;
 	memcpy(sc->x, t->regs.x, sizeof(sc->x));
@@ -89,8 +76,7 @@ int arch_signal_frame(struct task *t, int sig, const struct sigaction_guest *act
 	if (mm_copy_out(t->mm, GVA(frame), &f, sizeof(f)) ||
 	    mm_copy_out(t->mm, GVA(record_at), &record, sizeof(record)))
 		return -EFAULT;
-	if ((uint32_t)t->altstack.flags & GUEST_SS_AUTODISARM)
-		t->altstack = (stack_t_guest){.flags = SS_DISABLE};
+	altstack_disarm(t);
 	mm_get_layout(t->mm, &layout);
 	t->regs.x[0] = (uint64_t)sig;
 	if (act->flags & SA_SIGINFO) {
@@ -105,21 +91,6 @@ int arch_signal_frame(struct task *t, int sig, const struct sigaction_guest *act
 	t->regs.pstate &= ~PSTATE_BTYPE;
 	t->regs.nr = ~0ull;
 	return 0;
-}
-
-/* As sigaltstack(2) would from the restored stack pointer; a refusal is not an error here. */
-static void altstack_restore(struct task *t, const struct arm64_stack *s)
-{
-	uint32_t mode = (uint32_t)s->flags & ~GUEST_SS_AUTODISARM;
-	bool active = t->altstack.size && !((uint32_t)t->altstack.flags & GUEST_SS_AUTODISARM) &&
-		      on_altstack(&t->altstack, t->regs.sp);
-
-	if (active || (mode != 0 && mode != SS_DISABLE && mode != SS_ONSTACK))
-		return;
-	if (mode == SS_DISABLE)
-		t->altstack = (stack_t_guest){.flags = s->flags};
-	else if (s->size >= GUEST_MINSIGSTKSZ)
-		t->altstack = (stack_t_guest){.sp = s->sp, .flags = s->flags, .size = s->size};
 }
 
 /* The vector state is the one record a frame must have; unknown ones make it a bad frame. */
@@ -162,7 +133,7 @@ int arch_sigreturn(struct task *t)
 	t->regs.pc = sc->pc;
 	t->regs.pstate = sc->pstate;
 	t->regs.nr = ~0ull; /* no system call to restart */
-	altstack_restore(t, &uc.stack);
+	altstack_set(t, &uc.stack); /* from the restored stack pointer; a refusal is no error here */
 	t->restart.fn = NULL;
 	return 0;
 }

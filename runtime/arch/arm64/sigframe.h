@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/task/altstack.h"
+
 /* Where the vDSO's link script puts __kernel_rt_sigreturn. */
 #define ARM64_VDSO_SIGRETURN 0x800
 
@@ -40,15 +42,9 @@ struct arm64_sigcontext {
 };
 _Static_assert(offsetof(struct arm64_sigcontext, reserved) == 288, "struct sigcontext");
 
-struct arm64_stack {
-	uint64_t sp;
-	int32_t flags, pad;
-	uint64_t size;
-};
-
 struct arm64_ucontext {
 	uint64_t flags, link;
-	struct arm64_stack stack;
+	struct guest_sigaltstack stack;
 	uint64_t sigmask;
 	uint8_t unused[120]; /* room for 1024 signals */
 	struct arm64_sigcontext mcontext;

@@ -157,11 +157,6 @@ static int fpu_restore(struct task *t, uint64_t addr)
 
 /* ---- frames ---- */
 
-static bool on_altstack(const stack_t_guest *s, uint64_t sp)
-{
-	return sp > s->sp && sp - s->sp <= s->size;
-}
-
 /*
  * Where the frame and the FPU image go. Running off the alternate stack is an overflow: SIGSEGV
  * rather than a frame in whatever lies below it.
@@ -169,20 +164,14 @@ static bool on_altstack(const stack_t_guest *s, uint64_t sp)
 static int frame_place(struct task *t, const struct sigaction_guest *act, uint64_t *frame,
 		       uint64_t *fpstate)
 {
-	const stack_t_guest *alt = &t->altstack;
-	bool disarm = (uint32_t)alt->flags & GUEST_SS_AUTODISARM;
-	bool nested = alt->size && !disarm && on_altstack(alt, t->regs.rsp), entering = false;
-	uint64_t sp = t->regs.rsp - X86_RED_ZONE;
+	bool bounded;
+	uint64_t sp = altstack_frame_end(t, act, t->regs.rsp - X86_RED_ZONE, &bounded);
 
-	if ((act->flags & SA_ONSTACK) && alt->size && !nested) {
-		sp = alt->sp + alt->size;
-		entering = true;
-	}
 	*fpstate = (sp - fpu_frame_size(t->kernel->platform)) & ~63ull;
 	*frame = ((*fpstate - sizeof(struct x86_rt_sigframe)) & ~15ull) - 8;
 	if (*frame > sp || sp > MM_TASK_SIZE)
 		return -EFAULT;
-	if ((nested || entering) && !on_altstack(alt, *frame))
+	if (bounded && !altstack_contains(t, *frame))
 		return -EFAULT;
 	return 0;
 }
@@ -193,8 +182,7 @@ static void frame_fill(struct task *t, struct x86_rt_sigframe *f, const guest_si
 	f->uc.flags = X86_UC_SIGCONTEXT_SS | X86_UC_STRICT_RESTORE_SS;
 	if (cpu_fpu_size(t->kernel->platform) > X86_FXSAVE_SIZE)
 		f->uc.flags |= X86_UC_FP_XSTATE;
-	f->uc.stack = (struct x86_stack){
-		.sp = t->altstack.sp, .flags = t->altstack.flags, .size = t->altstack.size};
+	f->uc.stack = altstack_image(t);
 	x86_context_from_regs(&f->uc.mcontext, &t->regs);
 	f->uc.mcontext.err = t->trap_err;
 	f->uc.mcontext.trapno = (uint64_t)t->trap_nr;
@@ -218,8 +206,7 @@ int arch_signal_frame(struct task *t, int sig, const struct sigaction_guest *act
 	f.uc.mcontext.fpstate = fpstate;
 	if (fpu_save(t, fpstate) || mm_copy_out(t->mm, GVA(frame), &f, sizeof(f)))
 		return -EFAULT;
-	if ((uint32_t)t->altstack.flags & GUEST_SS_AUTODISARM)
-		t->altstack = (stack_t_guest){.flags = SS_DISABLE};
+	altstack_disarm(t);
 	t->regs.rdi = (uint64_t)sig;
 	t->regs.rsi = frame + offsetof(struct x86_rt_sigframe, info);
 	t->regs.rdx = frame + offsetof(struct x86_rt_sigframe, uc);
@@ -229,21 +216,6 @@ int arch_signal_frame(struct task *t, int sig, const struct sigaction_guest *act
 	t->regs.rflags &= ~(RFLAGS_DF | RFLAGS_TF | RFLAGS_RF);
 	t->regs.orig_rax = ~0ull;
 	return 0;
-}
-
-/* As sigaltstack(2) would from the restored stack pointer; a refusal is not an error here. */
-static void altstack_restore(struct task *t, const struct x86_stack *s)
-{
-	uint32_t mode = (uint32_t)s->flags & ~GUEST_SS_AUTODISARM;
-	bool active = t->altstack.size && !((uint32_t)t->altstack.flags & GUEST_SS_AUTODISARM) &&
-		      on_altstack(&t->altstack, t->regs.rsp);
-
-	if (active || (mode != 0 && mode != SS_DISABLE && mode != SS_ONSTACK))
-		return;
-	if (mode == SS_DISABLE)
-		t->altstack = (stack_t_guest){.flags = s->flags};
-	else if (s->size >= GUEST_MINSIGSTKSZ)
-		t->altstack = (stack_t_guest){.sp = s->sp, .flags = s->flags, .size = s->size};
 }
 
 int arch_sigreturn(struct task *t)
@@ -256,7 +228,7 @@ int arch_sigreturn(struct task *t)
 	signal_set_mask(t, uc.sigmask);
 	if (x86_regs_from_context(&t->regs, &uc.mcontext) || fpu_restore(t, uc.mcontext.fpstate))
 		return -EFAULT;
-	altstack_restore(t, &uc.stack);
+	altstack_set(t, &uc.stack); /* from the restored stack pointer; a refusal is no error here */
 	t->restart.fn = NULL;
 	return 0;
 }

@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "runtime/task/altstack.h"
+
 #define X86_RED_ZONE 128
 #define X86_UC_FP_XSTATE 1u
 #define X86_UC_SIGCONTEXT_SS 2u
@@ -38,15 +40,9 @@ struct x86_sigcontext {
 };
 _Static_assert(sizeof(struct x86_sigcontext) == 256, "struct sigcontext");
 
-struct x86_stack {
-	uint64_t sp;
-	int32_t flags, pad;
-	uint64_t size;
-};
-
 struct x86_ucontext {
 	uint64_t flags, link;
-	struct x86_stack stack;
+	struct guest_sigaltstack stack;
 	struct x86_sigcontext mcontext;
 	uint64_t sigmask;
 };
