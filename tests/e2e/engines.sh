@@ -49,13 +49,37 @@ expect()
 	fi
 }
 
-# expect_tty NAME STATUS PATTERN INPUT COMMAND: the same on a terminal with something typed
+# wait_for COMMAND...: until it succeeds, for a minute
+wait_for()
+{
+	local i
+
+	for ((i = 0; i < 600; i++)); do
+		"$@" >/dev/null 2>&1 && return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+# matches FILE PATTERN
+matches() { grep -q -- "$2" "$1"; }
+
+# expect_tty NAME STATUS PATTERN INPUT COMMAND: the same on a terminal, typed at a shell's prompt
 expect_tty()
 {
-	local out got=0
-	out=$( (sleep 3; printf '%s\n' "$4"; sleep 2) | timeout 60 script -qec "$5" /dev/null 2>&1) || got=$?
-	if [ $got != "$2" ] || ! grep -q -- "$3" <<<"$out"; then
-		ok 1 "$1" "exit status $got, wanted $2 and \"$3\": $out"
+	local pid got=0
+
+	rm -f "$WORK/tty.in"
+	mkfifo "$WORK/tty.in"
+	timeout 60 script -qec "$5" /dev/null <"$WORK/tty.in" >"$WORK/tty.out" 2>&1 &
+	pid=$!
+	exec 9>"$WORK/tty.in"
+	wait_for matches "$WORK/tty.out" '# $'
+	(printf '%s\n' "$4" >&9) 2>/dev/null
+	wait $pid || got=$?
+	exec 9>&-
+	if [ $got != "$2" ] || ! matches "$WORK/tty.out" "$3"; then
+		ok 1 "$1" "exit status $got, wanted $2 and \"$3\": $(cat "$WORK/tty.out")"
 	else
 		ok 0 "$1"
 	fi
@@ -108,6 +132,8 @@ containers_conf()
 	cat >"$1/containers.conf" <<-END
 	[containers]
 	default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]
+	[network]
+	network_config_dir = "$1/net"
 	[engine]
 	runtime = "nacre"
 	cgroup_manager = "cgroupfs"
