@@ -229,6 +229,12 @@ static int proc_getattr(struct vnode *v, struct kstat *out)
 			      .mode = n->row->mode,
 			      .nlink = v->type == S_IFDIR ? 2 : 1,
 			      .blksize = 1024};
+	/* Programs ask here whether they have but one thread. */
+	if (n->row->dynamic == PROC_TASKS && c.p) {
+		pthread_mutex_lock(&c.k->tasks_lock);
+		out->nlink += c.p->ntasks;
+		pthread_mutex_unlock(&c.k->tasks_lock);
+	}
 	clock_gettime(CLOCK_REALTIME, &out->mtime);
 	if (n->row->dynamic == PROC_PIDS)
 		out->mtime = n->fs->born;

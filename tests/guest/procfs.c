@@ -174,6 +174,9 @@ TEST(thread_directories)
 		n += e->d_name[0] != '.';
 	closedir(d);
 	say("tasks %d", n);
+	struct stat st;
+	MUST(stat("/proc/self/task", &st));
+	say("links %lu", (unsigned long)st.st_nlink);
 	show_key("/proc/self/status", "Threads");
 	pthread_barrier_wait(&b);
 	for (int i = 0; i < 3; i++)
