@@ -195,6 +195,7 @@ int vfs_for_each_mount(struct task *t, int (*fn)(const struct mount_info *m, voi
 	struct vfs *v = t->kernel->vfs;
 	int ret = 0;
 
+	mount_texts_load(v);
 	for (unsigned i = 0; !ret && i < v->nmounts; i++) {
 		struct mount *m = v->mounts[i];
 		struct vpath top = {m, m->root};
@@ -268,7 +269,7 @@ static int mount_root(struct kernel *k, const struct kernel_config *cfg)
 
 	if (!m)
 		return -ENOMEM;
-	mount_text_host(m, k, cfg->rootfs_fd);
+	mount_note_host(m, cfg->rootfs_fd);
 	ret = hostfs_mount(k, cfg->rootfs_fd, &m->root);
 	if (ret) {
 		mount_free(m);
@@ -364,7 +365,7 @@ static int mount_make_root(struct kernel *k, const struct kernel_config *cfg,
 	int ret;
 
 	if (!strcmp(km->fstype, "host")) {
-		mount_text_host(m, k, km->dirfd);
+		mount_note_host(m, km->dirfd);
 		ret = hostfs_mount(k, km->dirfd, &m->root);
 		close(km->dirfd);
 		return ret;
@@ -503,6 +504,7 @@ int vfs_create(struct kernel *k, const struct kernel_config *cfg, char *err, siz
 	if (!k->vfs)
 		return -ENOMEM;
 	k->vfs->kernel = k;
+	pthread_mutex_init(&k->vfs->text_lock, NULL);
 	ret = mount_root(k, cfg);
 	if (ret)
 		snprintf(err, errlen, "root file system: %s", strerror(-ret));
@@ -524,6 +526,7 @@ void vfs_destroy(struct kernel *k)
 	free(v->pins);
 	for (unsigned i = v->nmounts; i-- > 0;)
 		mount_free(v->mounts[i]);
+	pthread_mutex_destroy(&v->text_lock);
 	free(v);
 	k->vfs = NULL;
 }

@@ -43,18 +43,27 @@ static void unescape(char *s)
 	*to = 0;
 }
 
-/* One line of mountinfo (proc(5)); true when it is the mount's. */
-static bool take_line(struct mount *m, char *line, unsigned long long id)
+static struct mount *mount_of_host(struct vfs *v, unsigned long long id)
+{
+	for (unsigned i = 0; i < v->nmounts; i++)
+		if (v->mounts[i]->host_id == id)
+			return v->mounts[i];
+	return NULL;
+}
+
+/* One line of mountinfo (proc(5)). */
+static void take_line(struct vfs *v, char *line)
 {
 	char *save = NULL, *dash = strstr(line, " - "), *type, *source, *options;
+	struct mount *m = mount_of_host(v, strtoull(line, NULL, 10));
 
-	if (!dash || strtoull(line, NULL, 10) != id)
-		return false;
+	if (!dash || !m)
+		return;
 	type = strtok_r(dash + 3, " \n", &save);
 	source = strtok_r(NULL, " \n", &save);
 	options = strtok_r(NULL, " \n", &save);
 	if (!type || !source || !options)
-		return true;
+		return;
 	unescape(source);
 	/* Behind "rw" or "ro" stands what the file system has to say. */
 	options += strcspn(options, ",");
@@ -62,31 +71,41 @@ static bool take_line(struct mount *m, char *line, unsigned long long id)
 	set_text(&m->fstype, type);
 	set_text(&m->source, source);
 	set_text(&m->options, options);
-	return true;
 }
 
-void mount_text_host(struct mount *m, const struct kernel *k, int fd)
+void mount_note_host(struct mount *m, int fd)
 {
 	struct statx st;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) == 0 && st.stx_mask & STATX_MNT_ID)
+		m->host_id = st.stx_mnt_id;
+}
+
+static void read_host_table(struct vfs *v)
+{
+	int info = openat(v->kernel->host_proc_fd, "self/mountinfo", O_RDONLY | O_CLOEXEC);
+	FILE *f = info < 0 ? NULL : fdopen(info, "r");
 	char *line = NULL;
 	size_t cap = 0;
-	FILE *f = NULL;
-	int info;
 
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0 || !(st.stx_mask & STATX_MNT_ID))
-		return;
-	info = openat(k->host_proc_fd, "self/mountinfo", O_RDONLY | O_CLOEXEC);
-	if (info >= 0)
-		f = fdopen(info, "r");
 	if (!f) {
 		if (info >= 0)
 			close(info);
 		return;
 	}
-	while (getline(&line, &cap, f) > 0 && !take_line(m, line, st.stx_mnt_id))
-		;
+	while (getline(&line, &cap, f) > 0)
+		take_line(v, line);
 	free(line);
 	fclose(f);
+}
+
+void mount_texts_load(struct vfs *v)
+{
+	pthread_mutex_lock(&v->text_lock);
+	if (!v->texts_loaded)
+		read_host_table(v);
+	v->texts_loaded = true;
+	pthread_mutex_unlock(&v->text_lock);
 }
 
 /* ---- nacre's own ---- */

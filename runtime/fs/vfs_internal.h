@@ -25,6 +25,7 @@ struct mount {
 	char *source, *target, *fstype, *options;
 	unsigned long flags;
 	uint64_t dev;
+	uint64_t host_id;	    /* of a host directory's mount in the host's table; 0: unknown */
 	const struct fs_type *type; /* NULL: host directory */
 };
 
@@ -34,12 +35,18 @@ struct vfs {
 	unsigned nmounts;
 	struct vnode **pins; /* ancestors of mount points: kept, so that covers_mounts stays known */
 	size_t npins;
+	pthread_mutex_t text_lock; /* a leaf; protects texts_loaded and the loading */
+	bool texts_loaded;	   /* the host's mounts have their texts; these never change again */
 };
 
 /* Is it a program that somebody runs? It is not written to meanwhile (execve(2), ETXTBSY). */
 bool vfs_text_busy(struct kernel *k, const struct vnode *n);
-/* What /proc/mounts says of a mount of the host, by a descriptor in it; of one of nacre's own. */
-void mount_text_host(struct mount *m, const struct kernel *k, int fd);
+/*
+ * What /proc/mounts says. Of a mount of the host, by a descriptor in it, only which one it is: the
+ * host's table is read when somebody asks first, since few containers ever do.
+ */
+void mount_note_host(struct mount *m, int fd);
+void mount_texts_load(struct vfs *v);
 void mount_text_own(struct mount *m);
 /* The mount on top of a place, or NULL. */
 struct mount *mount_at(struct vfs *v, const struct vpath *p);
