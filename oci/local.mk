@@ -79,4 +79,6 @@ libnacre_a_SOURCES += \
 	oci/walls.c \
 	oci/walls.h \
 	oci/walls_filter.c \
-	oci/walls_filter.h
+	oci/walls_filter.h \
+	oci/walls_landlock.c \
+	oci/walls_process.c

@@ -253,9 +253,9 @@ static void note_limits(struct sandbox *s)
 /* The guest's descriptors are ours too, and a crash must not write guest memory to a file. */
 static void own_limits(void)
 {
-	struct rlimit lim = {0, 0};
+	struct rlimit lim;
 
-	setrlimit(RLIMIT_CORE, &lim);
+	walls_no_dumps();
 	if (!getrlimit(RLIMIT_NOFILE, &lim)) {
 		struct rlimit more = {1 << 20, 1 << 20};
 
@@ -302,6 +302,9 @@ static int make_kernel(struct sandbox *s, struct rootfs *root, struct kernel **k
 	if (r)
 		return r;
 	cfg.log_fd = s->log_fd;
+	r = walls_landlock_prepare(root, cfg.host_proc_fd, &s->ruleset, err);
+	if (r)
+		return r;
 	r = kernel_create(&cfg, k, why, sizeof(why));
 	return r ? oci_fail(err, -r, "cannot start the application kernel: %s", why) : 0;
 }
@@ -373,6 +376,19 @@ static int environment(struct sandbox *s, struct rootfs *root, struct oci_error 
 	return create_container_hooks(s, err);
 }
 
+/* What belongs to a thread and is inherited by those it makes. */
+static int give_up(struct sandbox *s, struct oci_error *err)
+{
+	const struct oci_process *p = &s->cfg->process;
+	int r;
+
+	walls_not_traceable();
+	if ((r = walls_labels_apply(p, &s->labels, err)) ||
+	    (r = oci_caps_drop(p->cap_bounding | p->cap_effective | p->cap_permitted, err)))
+		return r;
+	return walls_landlock_enter(&s->ruleset, err);
+}
+
 static int prepare(struct sandbox *s, struct kernel **k, struct oci_error *err)
 {
 	const struct oci_process *p = &s->cfg->process;
@@ -391,17 +407,19 @@ static int prepare(struct sandbox *s, struct kernel **k, struct oci_error *err)
 		return r;
 	rootfs_home(root.fd, p->uid, home, sizeof(home));
 	oci_env_default(&s->cfg->arena, &s->cfg->process.env, home);
-	/* The backend's files are the host's: the kernel is made before the root changes. */
-	if ((r = make_kernel(s, &root, k, err)) || (r = rootfs_enter(&root, s->no_pivot, err)) ||
+	/*
+	 * The backend's files are the host's: the kernel is made before the root changes. Loading init
+	 * makes the first thread that runs guest code: what threads inherit is given up before.
+	 */
+	if ((r = walls_labels_prepare(p, &s->labels, err)) || (r = make_kernel(s, &root, k, err)) ||
+	    (r = rootfs_enter(&root, s->no_pivot, err)) || (r = give_up(s, err)) ||
 	    (r = load_init(s, *k, err)))
 		return r;
 	if (s->slave >= 0)
 		close(s->slave);
 	close(s->bundle_fd);
-	clearenv();
+	walls_forget_environment();
 	umask(0);
-	if ((r = oci_caps_drop(p->cap_bounding | p->cap_effective | p->cap_permitted, err)))
-		return r;
 	return walls_install(err);
 }
 

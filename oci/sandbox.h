@@ -12,6 +12,7 @@
 #include "oci/config.h"
 #include "oci/error.h"
 #include "oci/state.h"
+#include "oci/walls.h"
 #include "runtime/kernel.h"
 
 enum sync_type {
@@ -40,11 +41,13 @@ struct sandbox {
 	int preserve_fds;
 	int bundle_fd, sync, listener, log_fd;
 	int stats_fd; /* where the counters go at the end, or -1 */
-	int slave; /* the container's terminal, or -1 */
+	int slave;    /* the container's terminal, or -1 */
 	uid_t owner;
 	struct rlimit64 limits[OCI_NRLIMITS]; /* the creator's, for what no process sets */
 	/* Joined by the creator already, so that a new user namespace does not own them. */
 	bool joined[OCI_NS_COUNT];
+	int ruleset; /* Landlock's, until it is entered */
+	struct walls_labels labels;
 };
 
 void sandbox_main(struct sandbox *s) __attribute__((noreturn));

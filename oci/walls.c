@@ -3,13 +3,21 @@
 
 #include <errno.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#endif
 
 struct wall {
 	int nr;
@@ -22,10 +30,8 @@ struct wall {
 
 static const struct wall allowed[] = {
 	/* memory: the guest's arena, file windows, thread stacks */
-	W(mmap, "file windows, thread stacks"),
 	W(munmap, "file windows, thread stacks"),
 	W(mremap, "allocator"),
-	W(mprotect, "thread stacks, relocations of late bound libraries"),
 	W(madvise, "freed frames; invalidation of shadowed frames"),
 	W(mincore, "file windows"),
 	W(msync, "msync of the guest"),
@@ -36,7 +42,6 @@ static const struct wall allowed[] = {
 	W(truncate, "files"),
 	W(mlock, "mlock of the guest"),
 	W(munlock, "mlock of the guest"),
-	W(userfaultfd, "pages that vanish under a file window"),
 	W(membarrier, "address-space wide barriers"),
 	/* threads and time */
 	W(exit, "thread end"),
@@ -93,13 +98,11 @@ static const struct wall allowed[] = {
 	W(timerfd_settime, "timers"),
 	W(timerfd_gettime, "timers"),
 	W(getrusage, "usage of the guest"),
-	W(prlimit64, "limits"),
 	W(getrlimit, "limits"),
 	W(setrlimit, "limits"),
 	W(sysinfo, "sysinfo of the guest"),
 	W(uname, "library"),
 	W(getrandom, "random numbers"),
-	W(prctl, "thread names"),
 	W(arch_prctl, "thread start"),
 	W(wait4, "library"),
 	W(waitid, "library"),
@@ -122,7 +125,6 @@ static const struct wall allowed[] = {
 	W(dup3, "files"),
 	W(fcntl, "descriptor flags, locks"),
 	W(flock, "locks"),
-	W(ioctl, "the hypervisor's device, terminals, sockets"),
 	W(pipe, "wake-ups"),
 	W(pipe2, "wake-ups"),
 	W(eventfd2, "wake-ups"),
@@ -236,7 +238,6 @@ static const struct wall allowed[] = {
 	W(getpgid, "terminals"),
 	W(getsid, "terminals"),
 	W(pidfd_open, "waits"),
-	W(seccomp, "the container's own profile"),
 };
 
 /* Nothing of nacre's ever calls these: whoever does is not nacre. */
@@ -277,13 +278,113 @@ static const struct wall deadly[] = {
 	W(keyctl, "the host's keys"),
 };
 
-static const uint32_t families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET};
-static const uint32_t thread_flags[] = {CLONE_THREAD};
-
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define DENY	 (SECCOMP_RET_ERRNO | EPERM)
+#define DENY (SECCOMP_RET_ERRNO | EPERM)
 /* Numbers from here on belong to another ABI of the same architecture (x32). */
 #define NR_LIMIT 0x40000000u
+
+#define EXACTLY(value)                          \
+	{                                       \
+		~0u, (value), SECCOMP_RET_ALLOW \
+	}
+
+/* Code comes with the program. A library that is loaded later would be one of the container's. */
+static const struct walls_match not_executable[] = {{PROT_EXEC, 0, SECCOMP_RET_ALLOW}};
+
+static const struct walls_match families[] = {
+	EXACTLY(AF_UNIX),    EXACTLY(AF_INET),	 EXACTLY(AF_INET6),
+	EXACTLY(AF_NETLINK), EXACTLY(AF_PACKET),
+};
+
+/* Threads only: a process of the host's would be outside the container's accounting. */
+static const struct walls_match threads[] = {
+	{CLONE_THREAD | CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
+		 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET,
+	 CLONE_THREAD, SECCOMP_RET_ALLOW},
+};
+
+/* The C library names its memory, nacre its threads. */
+static const struct walls_match process_settings[] = {
+	EXACTLY(PR_SET_NAME),
+	EXACTLY(PR_GET_NAME),
+	EXACTLY(PR_SET_VMA),
+};
+
+static const struct walls_match own_limits[] = {EXACTLY(0)};
+
+/*
+ * Requests have the kind of device in their second byte. Of the hypervisor's all may be made but the one
+ * for another machine; of terminals and sockets those that the application kernel hands through, so
+ * that no text can be typed into a terminal that is shared with the host (TIOCSTI, TIOCLINUX).
+ */
+#define HYPERVISOR_KIND 0xae00u
+#define HYPERVISOR_CREATE 0xae01u
+#define TERMIOS2(dir, nr) (dir | 44u << 16 | 'T' << 8 | (nr))
+static const struct walls_match requests[] = {
+	{~0u, HYPERVISOR_CREATE, DENY},
+	EXACTLY(FIONREAD),
+	EXACTLY(FIONBIO),
+	EXACTLY(FIOCLEX),
+	EXACTLY(TCGETS),
+	EXACTLY(TCSETS),
+	EXACTLY(TCSETSW),
+	EXACTLY(TCSETSF),
+	EXACTLY(TERMIOS2(0x80000000u, 0x2a)),
+	EXACTLY(TERMIOS2(0x40000000u, 0x2b)),
+	EXACTLY(TERMIOS2(0x40000000u, 0x2c)),
+	EXACTLY(TERMIOS2(0x40000000u, 0x2d)),
+	EXACTLY(TIOCGWINSZ),
+	EXACTLY(TIOCSWINSZ),
+	EXACTLY(TIOCOUTQ),
+	EXACTLY(TIOCGETD),
+	EXACTLY(TIOCGPGRP),
+	EXACTLY(TIOCGSID),
+	EXACTLY(TIOCGPTN),
+	EXACTLY(TCFLSH),
+	EXACTLY(TCXONC),
+	EXACTLY(TCSBRK),
+	EXACTLY(TCSBRKP),
+	EXACTLY(SIOCOUTQNSD),
+	EXACTLY(SIOCATMARK),
+	EXACTLY(SIOCGIFCONF),
+	EXACTLY(SIOCGIFNAME),
+	EXACTLY(SIOCGIFFLAGS),
+	EXACTLY(SIOCGIFADDR),
+	EXACTLY(SIOCGIFDSTADDR),
+	EXACTLY(SIOCGIFBRDADDR),
+	EXACTLY(SIOCGIFNETMASK),
+	EXACTLY(SIOCGIFMETRIC),
+	EXACTLY(SIOCGIFMTU),
+	EXACTLY(SIOCGIFHWADDR),
+	EXACTLY(SIOCGIFINDEX),
+	EXACTLY(SIOCGIFTXQLEN),
+	EXACTLY(SIOCGIFMAP),
+	EXACTLY(SIOCSIFFLAGS),
+	EXACTLY(SIOCSIFADDR),
+	EXACTLY(SIOCSIFNETMASK),
+	EXACTLY(SIOCSIFBRDADDR),
+	EXACTLY(SIOCSIFDSTADDR),
+	EXACTLY(SIOCSIFMTU),
+	EXACTLY(SIOCSIFTXQLEN),
+	{0xff00u, HYPERVISOR_KIND, SECCOMP_RET_ALLOW},
+};
+
+/* Calls that are allowed with some arguments. */
+static const struct {
+	int nr;
+	unsigned arg;
+	const struct walls_match *match;
+	unsigned n;
+	const char *why;
+} checked[] = {
+	{SCMP_SYS(mmap), 2, not_executable, COUNT(not_executable), "file windows, thread stacks"},
+	{SCMP_SYS(mprotect), 2, not_executable, COUNT(not_executable), "thread stacks"},
+	{SCMP_SYS(ioctl), 1, requests, COUNT(requests), "the machine, terminals, sockets"},
+	{SCMP_SYS(prctl), 0, process_settings, COUNT(process_settings), "names"},
+	{SCMP_SYS(prlimit64), 0, own_limits, COUNT(own_limits), "limits of this process"},
+	{SCMP_SYS(socket), 0, families, COUNT(families), "sockets of the guest"},
+	{SCMP_SYS(clone), 0, threads, COUNT(threads), "threads"},
+};
 
 static size_t add_walls(struct walls_rule *rules, size_t n, const struct wall *w, size_t count,
 			uint32_t action)
@@ -297,17 +398,15 @@ static size_t add_walls(struct walls_rule *rules, size_t n, const struct wall *w
 
 size_t walls_program(struct sock_filter *out, size_t cap)
 {
-	struct walls_rule rules[COUNT(allowed) + COUNT(deadly) + 3];
+	struct walls_rule rules[COUNT(allowed) + COUNT(deadly) + COUNT(checked) + 1];
 	size_t n = add_walls(rules, 0, allowed, COUNT(allowed), SECCOMP_RET_ALLOW);
 
 	n = add_walls(rules, n, deadly, COUNT(deadly), SECCOMP_RET_KILL_PROCESS);
-	rules[n++] = (struct walls_rule){
-		SCMP_SYS(socket), DENY, ~0u, families, COUNT(families),
-	};
-	/* Threads only: a process of the host's would be outside the container's accounting. */
-	rules[n++] = (struct walls_rule){
-		SCMP_SYS(clone), DENY, CLONE_THREAD | CLONE_NEWUSER, thread_flags, 1,
-	};
+	for (size_t i = 0; i < COUNT(checked); i++)
+		if (checked[i].nr >= 0)
+			rules[n++] =
+				(struct walls_rule){(uint32_t)checked[i].nr, DENY, checked[i].arg,
+						    checked[i].match, checked[i].n};
 	/* clone3's flags are in memory where a filter cannot see: the C library falls back to clone. */
 	rules[n++] = (struct walls_rule){
 		.nr = SCMP_SYS(clone3),
@@ -318,7 +417,7 @@ size_t walls_program(struct sock_filter *out, size_t cap)
 
 int walls_install(struct oci_error *err)
 {
-	struct sock_filter code[1024];
+	struct sock_filter code[2048];
 	struct sock_fprog prog = {.filter = code};
 
 	prog.len = (unsigned short)walls_program(code, COUNT(code));

@@ -6,14 +6,12 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#define NR_OFFSET   ((uint32_t)offsetof(struct seccomp_data, nr))
+#define NR_OFFSET ((uint32_t)offsetof(struct seccomp_data, nr))
 #define ARCH_OFFSET ((uint32_t)offsetof(struct seccomp_data, arch))
-/* The low word of the first argument. */
-#define ARG_OFFSET                                            \
-	((uint32_t)offsetof(struct seccomp_data, args) + \
+/* The low word of an argument. */
+#define ARG_OFFSET(i)                                                \
+	((uint32_t)(offsetof(struct seccomp_data, args) + 8 * (i)) + \
 	 (__BYTE_ORDER == __LITTLE_ENDIAN ? 0u : 4u))
-
-#define JUMP_REACH 255u
 
 /* Numbers from `first` to the next span's are treated alike; rule is set when arguments count. */
 struct span {
@@ -27,27 +25,30 @@ struct code {
 	bool overflow;
 };
 
-static void emit(struct code *c, uint16_t op, uint32_t k, size_t jt, size_t jf)
+static void emit(struct code *c, uint16_t op, uint32_t k, uint8_t jt, uint8_t jf)
 {
-	if (c->n >= c->cap || jt > JUMP_REACH || jf > JUMP_REACH) {
+	if (c->n >= c->cap) {
 		c->overflow = true;
 		return;
 	}
-	c->out[c->n++] = (struct sock_filter){op, (uint8_t)jt, (uint8_t)jf, k};
+	c->out[c->n++] = (struct sock_filter){op, jt, jf, k};
 }
 
 static void emit_leaf(struct code *c, const struct span *s)
 {
 	const struct walls_rule *r = s->rule;
+	bool loaded = false;
 
-	if (r) {
-		emit(c, BPF_LD | BPF_W | BPF_ABS, ARG_OFFSET, 0, 0);
-		emit(c, BPF_ALU | BPF_AND | BPF_K, r->mask, 0, 0);
-		for (unsigned i = 0; i < r->n; i++)
-			emit(c, BPF_JMP | BPF_JEQ | BPF_K, r->values[i], r->n - i, 0);
-		emit(c, BPF_RET | BPF_K, r->action, 0, 0);
-		emit(c, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
-		return;
+	for (unsigned i = 0; r && i < r->n; i++) {
+		const struct walls_match *m = &r->match[i];
+
+		if (!loaded)
+			emit(c, BPF_LD | BPF_W | BPF_ABS, ARG_OFFSET(r->arg), 0, 0);
+		if (m->mask != ~0u)
+			emit(c, BPF_ALU | BPF_AND | BPF_K, m->mask, 0, 0);
+		emit(c, BPF_JMP | BPF_JEQ | BPF_K, m->value, 0, 1);
+		emit(c, BPF_RET | BPF_K, m->action, 0, 0);
+		loaded = m->mask == ~0u;
 	}
 	emit(c, BPF_RET | BPF_K, s->action, 0, 0);
 }
@@ -61,13 +62,13 @@ static void emit_tree(struct code *c, const struct span *s, size_t n)
 		emit_leaf(c, s);
 		return;
 	}
-	emit(c, BPF_JMP | BPF_JGE | BPF_K, s[half].first, 0, 0);
+	emit(c, BPF_JMP | BPF_JGE | BPF_K, s[half].first, 0, 1);
+	/* A conditional jump reaches 255 instructions, this one any number. */
+	emit(c, BPF_JMP | BPF_JA, 0, 0, 0);
 	emit_tree(c, s, half);
-	if (c->overflow || c->n - at - 1 > JUMP_REACH) {
-		c->overflow = true;
+	if (c->overflow)
 		return;
-	}
-	c->out[at].jt = (uint8_t)(c->n - at - 1);
+	c->out[at + 1].k = (uint32_t)(c->n - at - 2);
 	emit_tree(c, s + half, n - half);
 }
 

@@ -11,22 +11,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What is done when (argument & mask) == value; the low 32 bits of the argument are looked at. */
+struct walls_match {
+	uint32_t mask, value;
+	uint32_t action; /* SECCOMP_RET_* */
+};
+
 struct walls_rule {
 	uint32_t nr;
-	uint32_t action; /* SECCOMP_RET_*, when no condition holds */
-	/*
-	 * When `n` is not 0 the low word of the first argument decides: allowed if (arg & mask) is one
-	 * of `values`, else `action`.
-	 */
-	uint32_t mask;
-	const uint32_t *values;
+	uint32_t action;		 /* SECCOMP_RET_*, when no match holds */
+	unsigned arg;			 /* which argument the matches are about, from 0 */
+	const struct walls_match *match; /* tried in order */
 	unsigned n;
 };
 
 /*
  * Sorts the rules. Numbers without a rule get `otherwise`; calls of another architecture than `arch`
  * (AUDIT_ARCH_*) and numbers from `limit` on kill the process. Returns the number of instructions,
- * 0 when they do not fit `cap` or a jump's reach, or a number has two rules.
+ * 0 when they do not fit `cap` or a number has two rules.
  */
 size_t walls_compile(struct walls_rule *rules, size_t nrules, uint32_t arch, uint32_t limit,
 		     uint32_t otherwise, struct sock_filter *out, size_t cap);
