@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 dist_man1_MANS += man/nacre.1 \
+	man/nacre-checkpoint.1 \
 	man/nacre-create.1 \
 	man/nacre-delete.1 \
 	man/nacre-events.1 \
@@ -9,6 +10,7 @@ dist_man1_MANS += man/nacre.1 \
 	man/nacre-list.1 \
 	man/nacre-pause.1 \
 	man/nacre-ps.1 \
+	man/nacre-restore.1 \
 	man/nacre-resume.1 \
 	man/nacre-run.1 \
 	man/nacre-spec.1 \

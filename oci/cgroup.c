@@ -364,19 +364,35 @@ const char *oci_cgroup_dir(const struct oci_state *s, const char *controller, bo
 	return NULL;
 }
 
+/* What is in the group and those below; n: found already. */
+static size_t pids_below(int parent, const char *name, unsigned depth, pid_t *pids, size_t cap,
+			 size_t n)
+{
+	cleanup_fd int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	char line[32];
+	struct dirent *e;
+
+	if (fd < 0)
+		return n;
+	cleanup_file FILE *f = fdopen(openat(fd, "cgroup.procs", O_RDONLY | O_CLOEXEC), "r");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (n++ < cap)
+			pids[n - 1] = (pid_t)strtol(line, NULL, 10);
+	cleanup_dir DIR *d = depth < 16 ? fdopendir(dup(fd)) : NULL;
+
+	while (d && (e = readdir(d)))
+		if (e->d_type == DT_DIR && strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+			n = pids_below(fd, e->d_name, depth + 1, pids, cap, n);
+	return n;
+}
+
 size_t oci_cgroup_pids(const struct oci_state *s, pid_t *pids, size_t cap)
 {
-	char path[1024], line[32];
 	size_t n = 0;
 
-	for (size_t i = 0; i < s->ncgroups && !n; i++) {
-		snprintf(path, sizeof(path), "%s/cgroup.procs", s->cgroups[i].dir);
-		cleanup_file FILE *f = fopen(path, "re");
-
-		while (f && fgets(line, sizeof(line), f))
-			if (n++ < cap)
-				pids[n - 1] = (pid_t)strtol(line, NULL, 10);
-	}
+	for (size_t i = 0; i < s->ncgroups && !n; i++)
+		n = pids_below(AT_FDCWD, s->cgroups[i].dir, 0, pids, cap, 0);
 	return n;
 }
 

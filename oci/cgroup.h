@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "oci/config.h"
@@ -48,21 +49,38 @@ int oci_cgroup_create(struct oci_state *s, const struct oci_cgroup_mount *m, int
 		      const struct oci_resources *res, struct oci_error *err);
 int oci_cgroup_limits(const struct oci_state *s, const struct oci_resources *res,
 		      struct oci_error *err);
+/*
+ * Make the groups of s those below them that args name: "PATH", or "CONTROLLER[,...]:PATH" for some.
+ * They must exist when they are entered.
+ */
+int oci_cgroup_descend(struct oci_state *s, const char *const *args, struct oci_error *err);
 /* Move a process there; pid 0: the caller. */
 int oci_cgroup_attach(const struct oci_state *s, pid_t pid, struct oci_error *err);
 /* The directory that has the controller, v1 or v2; *v2 says which. NULL: none. */
 const char *oci_cgroup_dir(const struct oci_state *s, const char *controller, bool *v2);
 bool oci_cgroup_frozen(const struct oci_state *s);
 int oci_cgroup_freeze(const struct oci_state *s, bool freeze, struct oci_error *err);
-/* Processes in the container's groups; returns how many, at most cap stored. */
+/* Processes in the container's groups and those below; returns how many, at most cap stored. */
 size_t oci_cgroup_pids(const struct oci_state *s, pid_t *pids, size_t cap);
 /* Kill what is left in them. */
 void oci_cgroup_kill(const struct oci_state *s);
 /* Remove the directories, killing what is still in them; missing ones are fine. */
 int oci_cgroup_remove(const struct oci_state *s, struct oci_error *err);
-/* cpu, memory, pids, blkio members of `events --stats`. */
+/* cpu, cpuset, memory, pids, blkio, hugetlb members of `events --stats`. */
 struct buf;
 void oci_cgroup_stats(const struct oci_state *s, struct buf *b);
+
+/* Notices of the memory controller that it kills for want of memory. */
+struct oci_oom {
+	int fd;	      /* to poll for `events`; -1: the host has none */
+	short events; /* POLLIN with version 1, POLLPRI with version 2 */
+	int control;  /* version 1: memory.oom_control, -1 */
+	uint64_t kills;
+};
+void oci_cgroup_oom_open(const struct oci_state *s, struct oci_oom *o);
+/* After a poll: whether there was one since the last time. */
+bool oci_cgroup_oom_happened(struct oci_oom *o);
+void oci_cgroup_oom_close(struct oci_oom *o);
 
 /* Whole content of DIR/FILE without its last newline; -errno. */
 int oci_cgroup_read(const char *dir, const char *file, char *buf, size_t len);

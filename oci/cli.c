@@ -42,23 +42,76 @@ static bool is_false(const char *s)
 	return false;
 }
 
-static int check_value(const struct cli_option *o, const char *name, const char *value,
-		       struct oci_error *err)
+static bool parse_number(const char *s, int64_t *out)
 {
 	char *end;
 
-	if (o->kind == CLI_BOOL && !is_true(value) && !is_false(value))
+	errno = 0;
+	*out = strtoll(s, &end, 0);
+	return !errno && !*end && end != s;
+}
+
+/* A Go duration: numbers, each with its unit, in a row; "0" needs none. */
+static bool parse_duration(const char *s, int64_t *out)
+{
+	static const struct {
+		const char *name;
+		double ns;
+	} units[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 6e10}, {"h", 3.6e12}};
+	double total = 0, sign = *s == '-' ? -1 : 1;
+
+	s += *s == '-' || *s == '+';
+	*out = 0;
+	if (!strcmp(s, "0"))
+		return true;
+	do {
+		size_t digits = strspn(s, "0123456789."), name, k = 0;
+		double n = strtod(s, NULL);
+
+		s += digits;
+		name = strcspn(s, "0123456789.");
+		while (k < sizeof(units) / sizeof(units[0]) &&
+		       (strlen(units[k].name) != name || strncmp(units[k].name, s, name) != 0))
+			k++;
+		if (!digits || k == sizeof(units) / sizeof(units[0]))
+			return false;
+		total += n * units[k].ns;
+		s += name;
+	} while (*s);
+	*out = (int64_t)(sign * total);
+	return total < 9e18;
+}
+
+static int check_value(const struct cli_option *o, const char *name, const char *value,
+		       struct oci_error *err)
+{
+	int64_t n;
+	bool good = true;
+
+	switch (o->kind) {
+	case CLI_BOOL:
+		if (is_true(value) || is_false(value))
+			return 0;
 		return oci_fail(err, EINVAL, "invalid boolean value \"%s\" for -%s: parse error",
 				value, name);
-	if (o->kind != CLI_INT)
-		return 0;
-	errno = 0;
-	long n = strtol(value, &end, 0);
-
-	if (errno || *end || end == value || n < 0 || n > INT32_MAX)
-		return oci_fail(err, EINVAL, "invalid value \"%s\" for flag -%s: parse error",
-				value, name);
-	return 0;
+	case CLI_INT:
+		good = parse_number(value, &n) && n >= 0 && n <= INT32_MAX;
+		break;
+	case CLI_NUMBER:
+	case CLI_INT_LIST:
+		good = parse_number(value, &n);
+		break;
+	case CLI_DURATION:
+		good = parse_duration(value, &n);
+		break;
+	case CLI_STRING:
+	case CLI_LIST:
+	case CLI_OPTIONAL:
+		break;
+	}
+	return good ? 0
+		    : oci_fail(err, EINVAL, "invalid value \"%s\" for flag -%s: parse error", value,
+			       name);
 }
 
 static int append(const char ***list, const char *value)
@@ -106,7 +159,8 @@ static int parse_flag(const struct cli_option *options, int argc, char **argv, i
 		return r;
 	v->value[k] = value;
 	v->set[k] = true;
-	if (options[k].kind == CLI_LIST && append(&lists[k], value))
+	if ((options[k].kind == CLI_LIST || options[k].kind == CLI_INT_LIST) &&
+	    append(&lists[k], value))
 		return oci_fail_errno(err, ENOMEM, "-%s", shown);
 	return 0;
 }
@@ -163,6 +217,22 @@ int cli_int(const struct cli *c, const char *name)
 	const char *s = cli_string(c, name);
 
 	return s ? (int)strtol(s, NULL, 0) : 0;
+}
+
+int64_t cli_number(const struct cli *c, const char *name)
+{
+	const char *s = cli_string(c, name);
+	int64_t n = 0;
+
+	return s && parse_number(s, &n) ? n : 0;
+}
+
+int64_t cli_duration(const struct cli *c, const char *name)
+{
+	const char *s = cli_string(c, name);
+	int64_t n = 0;
+
+	return s && parse_duration(s, &n) ? n : 0;
 }
 
 const char *const *cli_list(const struct cli *c, const char *name)
@@ -332,10 +402,6 @@ static int no_command(const char *name)
 {
 	char msg[300];
 
-	if (!strcmp(name, "checkpoint") || !strcmp(name, "restore")) {
-		log_fatal("nacre cannot checkpoint or restore containers");
-		return 1;
-	}
 	snprintf(msg, sizeof(msg), "No help topic for '%s'", name);
 	log_fatal(msg);
 	return 3;

@@ -8,18 +8,29 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "oci/create.h"
 #include "oci/error.h"
 
 #define CLI_MAX_OPTIONS 24
 
-enum cli_kind { CLI_BOOL, CLI_STRING, CLI_INT, CLI_LIST, CLI_OPTIONAL /* --x or --x=value */ };
+enum cli_kind {
+	CLI_BOOL,
+	CLI_STRING,
+	CLI_INT,      /* 0 .. INT32_MAX */
+	CLI_NUMBER,   /* any 64-bit one */
+	CLI_DURATION, /* "1m30s", "500ms" */
+	CLI_LIST,
+	CLI_INT_LIST, /* CLI_LIST of numbers */
+	CLI_OPTIONAL, /* --x or --x=value */
+};
 
 struct cli_option {
 	const char *name, *alias; /* alias: one letter, or NULL */
 	enum cli_kind kind;
-	const char *help, *initial; /* initial: NULL, or the default shown and used */
+	const char *help;    /* NULL: not shown */
+	const char *initial; /* NULL, or the default shown and used */
 };
 
 struct cli;
@@ -47,12 +58,14 @@ struct cli {
 	struct cli_values values;
 	char **args; /* what is left */
 	int nargs;
-	const char **lists[CLI_MAX_OPTIONS]; /* CLI_LIST: NULL-terminated */
+	const char **lists[CLI_MAX_OPTIONS]; /* CLI_LIST, CLI_INT_LIST: NULL-terminated */
 };
 
 const char *cli_string(const struct cli *c, const char *name); /* NULL: not given */
 bool cli_bool(const struct cli *c, const char *name);
 int cli_int(const struct cli *c, const char *name);
+int64_t cli_number(const struct cli *c, const char *name);
+int64_t cli_duration(const struct cli *c, const char *name); /* nanoseconds */
 const char *const *cli_list(const struct cli *c, const char *name);
 /* The whole program. */
 int cli_main(int argc, char **argv);

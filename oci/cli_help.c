@@ -37,9 +37,10 @@ const struct cli_option cli_global_options[] = {
 };
 
 const struct cli_command *const cli_commands[] = {
-	&cmd_create, &cmd_delete, &cmd_events, &cmd_exec,   &cmd_features, &cmd_kill,
-	&cmd_list,   &cmd_pause,  &cmd_ps,     &cmd_resume, &cmd_run,	   &cmd_spec,
-	&cmd_start,  &cmd_state,  &cmd_unpack, &cmd_update, NULL,
+	&cmd_checkpoint, &cmd_create, &cmd_delete, &cmd_events, &cmd_exec,
+	&cmd_features,	 &cmd_images, &cmd_kill,   &cmd_list,   &cmd_pause,	&cmd_ps, &cmd_pull,
+	&cmd_restore,	 &cmd_resume, &cmd_run,	   &cmd_spec,	&cmd_start,
+	&cmd_state,	 &cmd_unpack, &cmd_update, NULL,
 };
 
 void cli_print_version(void)
@@ -54,12 +55,15 @@ static void print_options(const struct cli_option *o)
 
 	for (int pass = 0; pass < 2; pass++)
 		for (const struct cli_option *p = o; p && p->name; p++) {
-			bool value =
-				p->kind == CLI_STRING || p->kind == CLI_INT || p->kind == CLI_LIST;
-			int n = snprintf(left, sizeof(left), "--%s%s", p->name,
-					 value			   ? " value"
-					 : p->kind == CLI_OPTIONAL ? "[=FILE]"
-								   : "");
+			bool value = p->kind != CLI_BOOL && p->kind != CLI_OPTIONAL;
+			int n;
+
+			if (!p->help)
+				continue;
+			n = snprintf(left, sizeof(left), "--%s%s", p->name,
+				     value		       ? " value"
+				     : p->kind == CLI_OPTIONAL ? "[=FILE]"
+							       : "");
 
 			if (p->alias)
 				n += snprintf(left + n, sizeof(left) - (size_t)n, ", -%s%s",

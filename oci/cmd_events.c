@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,22 +12,6 @@
 #include "oci/cleanup.h"
 #include "oci/commands.h"
 #include "oci/control.h"
-
-/* "5s", "500ms", "1m": the part of Go's durations people use. Nanoseconds, 0: not understood. */
-static long long duration(const char *s)
-{
-	static const struct {
-		const char *unit;
-		double ns;
-	} units[] = {{"ms", 1e6}, {"s", 1e9}, {"m", 6e10}, {"h", 3.6e12}};
-	char *end;
-	double n = strtod(s, &end);
-
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (!strcmp(units[i].unit, end) && n > 0 && n < 1e6)
-			return (long long)(n * units[i].ns);
-	return 0;
-}
 
 static int print_stats(const struct oci_state *s, int dir, struct oci_error *err)
 {
@@ -40,6 +26,9 @@ static int print_stats(const struct oci_state *s, int dir, struct oci_error *err
 	json_str(&b, "id", s->id);
 	json_object(&b, "data");
 	oci_cgroup_stats(s, &b);
+	/* Members that callers of runc may look for, and that have nothing to say here. */
+	json_raw(&b, "intel_rdt", "{}");
+	json_raw(&b, "network_interfaces", "null");
 	/* A paused sandbox cannot answer; its groups' numbers are still worth printing. */
 	if (oci_state_status(s) != OCI_PAUSED &&
 	    !control_call(dir, CONTROL_STATS, 0, 0, reply, &why) && reply->len &&
@@ -55,36 +44,97 @@ static int print_stats(const struct oci_state *s, int dir, struct oci_error *err
 	return fflush(stdout) ? oci_fail_errno(err, errno, "standard output") : 0;
 }
 
+static int print_oom(const struct oci_state *s, struct oci_error *err)
+{
+	cleanup_buf struct buf b = {0};
+
+	json_object(&b, NULL);
+	json_str(&b, "type", "oom");
+	json_str(&b, "id", s->id);
+	json_end_object(&b);
+	if (!buf_ok(&b))
+		return oci_fail_errno(err, ENOMEM, "events");
+	puts(b.s);
+	return fflush(stdout) ? oci_fail_errno(err, errno, "standard output") : 0;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Out-of-memory notices until `until`; 1 when the container ended. */
+static int wait_for(const struct oci_state *s, int pidfd, struct oci_oom *oom, int64_t until,
+		    struct oci_error *err)
+{
+	for (;;) {
+		struct pollfd p[2] = {{pidfd, POLLIN, 0}, {oom->fd, oom->events, 0}};
+		int64_t left = until - now_ms();
+		int r;
+
+		if (left <= 0)
+			return 0;
+		r = poll(p, 2, left > INT32_MAX ? INT32_MAX : (int)left);
+		if (r < 0 && errno != EINTR)
+			return oci_fail_errno(err, errno, "poll");
+		if (r <= 0)
+			continue;
+		if (p[1].revents && oci_cgroup_oom_happened(oom) && (r = print_oom(s, err)))
+			return r;
+		if (p[0].revents)
+			return 1;
+	}
+}
+
+static int follow(const struct oci_state *s, int dir, int64_t ms, struct oci_error *err)
+{
+	cleanup_fd int pidfd = oci_state_pidfd(s);
+	struct oci_oom oom;
+	int r = 0;
+
+	/* Ended meanwhile: so do the events. */
+	if (pidfd < 0)
+		return 0;
+	oci_cgroup_oom_open(s, &oom);
+	while (!r) {
+		int64_t until = now_ms() + ms;
+
+		r = print_stats(s, dir, err);
+		if (!r)
+			r = wait_for(s, pidfd, &oom, until, err);
+	}
+	oci_cgroup_oom_close(&oom);
+	return r < 0 ? r : 0;
+}
+
 static int events(const struct cli *c, int *exit_status, struct oci_error *err)
 {
-	long long ns = duration(cli_string(c, "interval"));
+	int64_t ns = cli_duration(c, "interval");
 	cleanup_fd int dir = -1;
 	enum oci_status status;
 	struct oci_state s;
-	int r;
+	int r = oci_state_find(c->global.root, c->args[0], &s, &status, &dir, err);
 
 	(void)exit_status;
-	if (!ns)
-		return oci_fail(err, EINVAL, "duration interval must be greater than 0");
-	r = oci_state_find(c->global.root, c->args[0], &s, &status, &dir, err);
 	if (r)
 		return r;
-	if (status == OCI_STOPPED)
+	if (ns <= 0)
+		r = oci_fail(err, EINVAL, "duration interval must be greater than 0");
+	else if (status == OCI_STOPPED)
 		r = oci_fail(err, ESRCH, "container with id %s is not running", c->args[0]);
-	while (!r && oci_state_status(&s) != OCI_STOPPED) {
-		struct timespec wait = {ns / 1000000000, ns % 1000000000};
-
+	else if (cli_bool(c, "stats"))
 		r = print_stats(&s, dir, err);
-		if (cli_bool(c, "stats"))
-			break;
-		nanosleep(&wait, NULL);
-	}
+	else
+		r = follow(&s, dir, ns < 1000000 ? 1 : ns / 1000000, err);
 	oci_state_free(&s);
 	return r;
 }
 
 static const struct cli_option options[] = {
-	{"interval", NULL, CLI_STRING, "time between two sets of figures", "5s"},
+	{"interval", NULL, CLI_DURATION, "time between two sets of figures", "5s"},
 	{"stats", NULL, CLI_BOOL, "print one set of figures and end", NULL},
 	{0},
 };
@@ -95,7 +145,9 @@ const struct cli_command cmd_events = {
 	.args = "<container-id>",
 	.description = "Prints figures of the container's control groups and nacre's own counters "
 		       "(exits,\n"
-		       "system calls, faults, flushes) as JSON, one object a line.",
+		       "system calls, faults, flushes) as JSON, one object a line, and a line when "
+		       "the\n"
+		       "host kills for want of memory. Ends with the container.",
 	.min_args = 1,
 	.max_args = 1,
 	.options = options,

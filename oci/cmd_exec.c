@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "oci/caps.h"
+#include "oci/cgroup.h"
 #include "oci/cleanup.h"
 #include "oci/commands.h"
 #include "oci/console.h"
@@ -16,6 +17,7 @@
 #include "oci/foreground.h"
 #include "oci/json.h"
 #include "oci/log.h"
+#include "oci/lsm.h"
 #include "oci/rootfs.h"
 
 /* "uid" or "uid:gid", numbers as with runc. */
@@ -55,7 +57,6 @@ static int add_groups(const struct cli *c, struct oci_arena **arena, struct oci_
 	const char *const *list = cli_list(c, "additional-gids");
 	size_t n = count(list);
 	gid_t *groups;
-	char *end;
 
 	if (!n)
 		return 0;
@@ -65,13 +66,10 @@ static int add_groups(const struct cli *c, struct oci_arena **arena, struct oci_
 	if (p->ngroups)
 		memcpy(groups, p->groups, p->ngroups * sizeof(*groups));
 	for (size_t i = 0; i < n; i++) {
-		unsigned long g = strtoul(list[i], &end, 10);
+		long long g = strtoll(list[i], NULL, 0);
 
-		if (end == list[i] || *end || g >= UINT32_MAX)
-			return oci_fail(
-				err, EINVAL,
-				"invalid value \"%s\" for flag -additional-gids: parse error",
-				list[i]);
+		if (g < 0 || g >= UINT32_MAX)
+			return oci_fail(err, EINVAL, "invalid group id %s", list[i]);
 		groups[p->ngroups + i] = (gid_t)g;
 	}
 	p->groups = groups;
@@ -79,21 +77,22 @@ static int add_groups(const struct cli *c, struct oci_arena **arena, struct oci_
 	return 0;
 }
 
-static int add_caps(const struct cli *c, struct oci_process *p, struct oci_error *err)
+static void add_caps(const struct cli *c, struct oci_process *p)
 {
 	const char *const *list = cli_list(c, "cap");
 
 	for (; *list; list++) {
 		int cap = oci_cap_number(*list);
 
-		if (cap < 0)
-			return oci_fail(err, EINVAL, "unknown capability \"%s\"", *list);
+		if (cap < 0) {
+			log_warning("ignoring unknown or unavailable capabilities: [%s]", *list);
+			continue;
+		}
 		p->cap_bounding |= (uint64_t)1 << cap;
 		p->cap_effective |= (uint64_t)1 << cap;
 		p->cap_permitted |= (uint64_t)1 << cap;
 		p->cap_ambient |= (uint64_t)1 << cap;
 	}
-	return 0;
 }
 
 /* The container's environment, with the settings of --env in the place of its own. */
@@ -115,7 +114,10 @@ static int add_env(const struct cli *c, struct oci_arena **arena, struct oci_pro
 		bool again = false;
 
 		if (!s[name] || !name)
-			return oci_fail(err, EINVAL, "invalid environment setting \"%s\"", s);
+			return oci_fail(err, EINVAL,
+					"unable to start container process: invalid environment "
+					"variable: \"%s\"",
+					s);
 		for (size_t j = i < n ? 0 : i - n + 1; j < more && !again; j++)
 			again = !strncmp(list[j], s, name + 1);
 		if (!again)
@@ -135,15 +137,16 @@ static int from_flags(const struct cli *c, struct oci_config *cfg, struct oci_er
 	if (cli_string(c, "cwd"))
 		p->cwd = cli_string(c, "cwd");
 	if (p->cwd[0] != '/')
-		return oci_fail(err, EINVAL, "cwd must be an absolute path");
+		return oci_fail(err, EINVAL, "Cwd must be an absolute path");
 	/* The first process's terminal is its own. */
 	p->terminal = cli_bool(c, "tty");
 	p->console_height = p->console_width = 0;
 	if (cli_string(c, "no-new-privs"))
 		p->no_new_privs = cli_bool(c, "no-new-privs");
 	if ((r = parse_user(cli_string(c, "user"), p, err)) ||
-	    (r = add_groups(c, &cfg->arena, p, err)) || (r = add_caps(c, p, err)))
+	    (r = add_groups(c, &cfg->arena, p, err)))
 		return r;
+	add_caps(c, p);
 	return add_env(c, &cfg->arena, p, err);
 }
 
@@ -181,13 +184,22 @@ static int load_process(const struct cli *c, const struct container *box, struct
 	return r ? r : from_flags(c, cfg, err);
 }
 
-static void warn_unapplied(const struct cli *c)
+/* The labels of the flags go before those of the configuration. */
+static int labels(const struct cli *c, struct oci_process *p, struct oci_error *err)
 {
-	static const char *const names[] = {"apparmor", "process-label", "cgroup"};
+	const char *apparmor = cli_string(c, "apparmor"), *selinux = cli_string(c, "process-label");
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (cli_string(c, names[i]))
-			log_warning("--%s %s is not applied", names[i], cli_string(c, names[i]));
+	if (apparmor && *apparmor && !lsm_apparmor_enabled())
+		return oci_fail(err, EINVAL,
+				"unable to start container process: apparmor failed to apply "
+				"profile: AppArmor is not enabled on this host");
+	if (selinux && *selinux && !lsm_selinux_enabled())
+		return oci_fail(err, EINVAL,
+				"selinux label is specified in config, but selinux is disabled or "
+				"not supported");
+	p->apparmor = apparmor ? apparmor : p->apparmor;
+	p->selinux = selinux ? selinux : p->selinux;
+	return 0;
 }
 
 /* HOME as the container's passwd has it, unless the process's environment says. */
@@ -317,8 +329,11 @@ static int exec_process(const struct cli *c, int *status, struct oci_error *err)
 	r = load_process(c, &box, &cfg, err);
 	if (!r)
 		r = check(c, now, &cfg.process, err);
+	if (!r)
+		r = labels(c, &cfg.process, err);
+	if (!r)
+		r = oci_cgroup_descend(&box.state, cli_list(c, "cgroup"), err);
 	if (!r) {
-		warn_unapplied(c);
 		add_home(&box, &cfg);
 		r = launch(c, &box, &cfg.process, &console, status, err);
 	}
@@ -338,18 +353,19 @@ static const struct cli_option options[] = {
 	{"env", "e", CLI_LIST, "NAME=value for the environment, again and again", NULL},
 	{"tty", "t", CLI_BOOL, "give the process a terminal", NULL},
 	{"user", "u", CLI_STRING, "UID[:GID]", NULL},
-	{"additional-gids", "g", CLI_LIST, "a further group, again and again", NULL},
+	{"additional-gids", "g", CLI_INT_LIST, "a further group, again and again", NULL},
 	{"process", "p", CLI_STRING, "file with a process object (config.json's \"process\")",
 	 NULL},
 	{"detach", "d", CLI_BOOL, "do not wait for the process", NULL},
 	{"pid-file", NULL, CLI_STRING, "file to write the process id to", NULL},
-	{"process-label", NULL, CLI_STRING, "taken with a warning: not applied", NULL},
-	{"apparmor", NULL, CLI_STRING, "taken with a warning: not applied", NULL},
+	{"process-label", NULL, CLI_STRING, "SELinux label of the host process", NULL},
+	{"apparmor", NULL, CLI_STRING, "AppArmor profile of the host process", NULL},
 	{"no-new-privs", NULL, CLI_BOOL, "no privileges by set-id programs", NULL},
 	{"cap", "c", CLI_LIST, "a further capability, again and again", NULL},
 	{"preserve-fds", NULL, CLI_INT, "number of further descriptors the process gets, from 3 on",
 	 "0"},
-	{"cgroup", NULL, CLI_STRING, "taken with a warning: not applied", NULL},
+	{"cgroup", NULL, CLI_LIST,
+	 "an existing group below the container's, [controller[,...]:]path", NULL},
 	{"ignore-paused", NULL, CLI_BOOL, "let a paused container start it when it is resumed",
 	 NULL},
 	{"no-subreaper", NULL, CLI_BOOL, "taken and ignored", NULL},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <string.h>
 
 #include "oci/commands.h"
 #include "oci/signals.h"
@@ -16,7 +17,9 @@ static int kill_container(const struct cli *c, int *status, struct oci_error *er
 	if (r)
 		return r;
 	sig = oci_signal_number(name);
-	if (sig < 0)
+	if (sig < 0 && *name && !name[strspn(name, "0123456789")])
+		r = oci_fail(err, EINVAL, "unable to signal init: invalid argument");
+	else if (sig < 0)
 		r = oci_fail(err, EINVAL, "unknown signal \"%s\"", name);
 	else
 		r = container_kill(&box, sig, cli_bool(c, "all"), err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "oci/commands.h"
 #include "oci/control.h"
 #include "oci/json.h"
+#include "oci/text.h"
 
 #define MAX_PIDS 4096
 
@@ -28,37 +30,87 @@ static int print_json(const pid_t *pids, size_t n)
 	return 0;
 }
 
-/* ps(1), with the options given, for the host processes that stand for the container. */
-static int print_host_table(const struct cli *c, const pid_t *pids, size_t n, struct oci_error *err)
+/* What ps(1) prints with the arguments given; its wait status, or -errno. */
+static int run_ps(const struct cli *c, struct buf *out, struct oci_error *err)
 {
-	cleanup_buf struct buf list = {0};
-	char *argv[64] = {"ps", "-p", NULL, "-f", NULL};
-	int k = 3, status = 0;
+	cleanup_free char **argv = calloc((size_t)c->nargs + 3, sizeof(*argv));
+	cleanup_fd int from = -1, to = -1;
+	int pair[2], status = 0, k = 0;
+	char text[4096];
+	ssize_t n;
 	pid_t child;
 
-	for (size_t i = 0; i < n; i++)
-		buf_printf(&list, "%s%d", i ? "," : "", (int)pids[i]);
-	/* No process has this number: ps prints its header alone. */
-	if (!n)
-		buf_printf(&list, "%d", INT32_MAX);
-	if (!buf_ok(&list))
+	if (!argv)
 		return oci_fail_errno(err, ENOMEM, "ps");
-	argv[2] = list.s;
-	for (int i = 1; i < c->nargs && k < 62; i++)
+	argv[k++] = "ps";
+	if (c->nargs < 2)
+		argv[k++] = "-ef";
+	for (int i = 1; i < c->nargs; i++)
 		argv[k++] = c->args[i];
-	if (c->nargs > 1)
-		argv[k] = NULL;
-	fflush(stdout);
+	if (pipe2(pair, O_CLOEXEC))
+		return oci_fail_errno(err, errno, "pipe");
+	from = pair[0];
+	to = pair[1];
 	child = fork();
 	if (!child) {
+		dup2(to, STDOUT_FILENO);
+		dup2(to, STDERR_FILENO);
 		execvp("ps", argv);
 		_exit(127);
 	}
+	close(steal_fd(&to));
+	while ((n = read(from, text, sizeof(text))) > 0 || (n < 0 && errno == EINTR))
+		buf_add(out, text, n > 0 ? (size_t)n : 0);
 	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
-	if (child < 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 127))
+	if (child < 0)
+		return oci_fail_errno(err, errno, "fork");
+	return buf_ok(out) ? status : oci_fail_errno(err, ENOMEM, "ps");
+}
+
+/* The number of the column in a line of words, from 0; -1: it has none. */
+static int column_of(const char *line, const char *name)
+{
+	const char *end = strchrnul(line, '\n');
+	char word[64];
+
+	for (int k = 0; line < end && text_word(&line, word, sizeof(word)); k++)
+		if (!strcmp(word, name))
+			return k;
+	return -1;
+}
+
+static bool is_listed(const char *line, int column, const pid_t *pids, size_t n)
+{
+	char word[32];
+
+	text_skip(&line, (unsigned)column);
+	text_word(&line, word, sizeof(word));
+	for (size_t i = 0; i < n; i++)
+		if (strtol(word, NULL, 10) == pids[i])
+			return true;
+	return false;
+}
+
+/* ps(1) for everything, with the options given; shown are the header and the container's lines. */
+static int print_host_table(const struct cli *c, const pid_t *pids, size_t n, struct oci_error *err)
+{
+	cleanup_buf struct buf out = {0};
+	int status = run_ps(c, &out, err), column;
+
+	if (status < 0)
+		return status;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		return oci_fail(err, ENOENT, "exec: \"ps\": executable file not found in $PATH");
-	return 0;
+	if (status)
+		return oci_fail(err, EINVAL, "exit status %d: %s", WEXITSTATUS(status), out.s);
+	column = column_of(out.s, "PID");
+	if (column < 0)
+		return oci_fail(err, EINVAL, "couldn't find PID field in ps output");
+	for (const char *line = out.s; line; line = text_next_line(line))
+		if (line == out.s || is_listed(line, column, pids, n))
+			printf("%.*s\n", (int)strcspn(line, "\n"), line);
+	return fflush(stdout) ? oci_fail_errno(err, errno, "standard output") : 0;
 }
 
 /* "hh:mm" of today, "Mon02" before that, as ps -f has it. */

@@ -12,10 +12,11 @@
 #include "oci/log.h"
 
 /* "512m", "1g", "-1", plain bytes (docker's units). */
-static int bytes(const char *name, const char *s, bool *has, int64_t *out, struct oci_error *err)
+static int bytes(const struct cli *c, const char *name, bool *has, int64_t *out,
+		 struct oci_error *err)
 {
 	static const char units[] = "bkmgtp";
-	const char *u;
+	const char *s = cli_string(c, name), *u;
 	char *end;
 	long long n;
 	int shift = 0;
@@ -27,62 +28,68 @@ static int bytes(const char *name, const char *s, bool *has, int64_t *out, struc
 	if (*end && end[1] == '\0' && (u = strchr(units, *end | 0x20)))
 		shift = (int)(u - units) * 10, end++;
 	if (errno || *end || end == s || n < -1 || n > INT64_MAX >> shift)
-		return oci_fail(err, EINVAL, "invalid value for %s: %s", name, s);
+		return oci_fail(err, EINVAL, "invalid value for %s: invalid size: '%s'", name, s);
 	*out = n < 0 ? -1 : n << shift;
 	*has = true;
 	return 0;
 }
 
-static int number(const char *name, const char *s, bool *has, int64_t *out, struct oci_error *err)
+/* A number that is in the text of a flag; 0 changes nothing. */
+static int number(const struct cli *c, const char *name, bool *has, int64_t *out,
+		  struct oci_error *err)
 {
+	const char *s = cli_string(c, name);
 	char *end;
-	long long n;
 
 	if (!s)
 		return 0;
 	errno = 0;
-	n = strtoll(s, &end, 10);
+	*out = strtoll(s, &end, 10);
 	if (errno || *end || end == s)
-		return oci_fail(err, EINVAL, "invalid value for %s: %s", name, s);
-	*has = n != 0;
-	*out = n;
+		return oci_fail(err, EINVAL, "invalid value for %s: %s: invalid syntax", name, s);
+	*has = *out != 0;
 	return 0;
+}
+
+static int natural(const struct cli *c, const char *name, bool *has, uint64_t *out,
+		   struct oci_error *err)
+{
+	int64_t n = 0;
+	int r = number(c, name, has, &n, err);
+
+	if (!r && n < 0)
+		r = oci_fail(err, EINVAL, "invalid value for %s: %lld: invalid syntax", name,
+			     (long long)n);
+	*out = (uint64_t)n;
+	return r;
 }
 
 static int from_flags(const struct cli *c, struct oci_resources *res, struct oci_error *err)
 {
-	int64_t shares = 0, period = 0, rt_period = 0, weight = 0;
 	int r;
 
-	if ((r = bytes("memory", cli_string(c, "memory"), &res->has_memory, &res->memory, err)) ||
-	    (r = bytes("memory-swap", cli_string(c, "memory-swap"), &res->has_memory_swap,
-		       &res->memory_swap, err)) ||
-	    (r = bytes("memory-reservation", cli_string(c, "memory-reservation"),
-		       &res->has_memory_reservation, &res->memory_reservation, err)) ||
-	    (r = number("cpu-share", cli_string(c, "cpu-share"), &res->has_shares, &shares, err)) ||
-	    (r = number("cpu-period", cli_string(c, "cpu-period"), &res->has_period, &period,
-			err)) ||
-	    (r = number("cpu-quota", cli_string(c, "cpu-quota"), &res->has_quota, &res->quota,
-			err)) ||
-	    (r = number("cpu-rt-period", cli_string(c, "cpu-rt-period"), &res->has_rt_period,
-			&rt_period, err)) ||
-	    (r = number("cpu-rt-runtime", cli_string(c, "cpu-rt-runtime"), &res->has_rt_runtime,
-			&res->rt_runtime, err)) ||
-	    (r = number("pids-limit", cli_string(c, "pids-limit"), &res->has_pids, &res->pids,
-			err)) ||
-	    (r = number("blkio-weight", cli_string(c, "blkio-weight"), &res->has_blkio_weight,
-			&weight, err)))
+	if ((r = bytes(c, "memory", &res->has_memory, &res->memory, err)) ||
+	    (r = bytes(c, "memory-swap", &res->has_memory_swap, &res->memory_swap, err)) ||
+	    (r = bytes(c, "memory-reservation", &res->has_memory_reservation,
+		       &res->memory_reservation, err)) ||
+	    (r = natural(c, "cpu-share", &res->has_shares, &res->shares, err)) ||
+	    (r = natural(c, "cpu-period", &res->has_period, &res->period, err)) ||
+	    (r = number(c, "cpu-quota", &res->has_quota, &res->quota, err)) ||
+	    (r = natural(c, "cpu-rt-period", &res->has_rt_period, &res->rt_period, err)) ||
+	    (r = number(c, "cpu-rt-runtime", &res->has_rt_runtime, &res->rt_runtime, err)) ||
+	    (r = number(c, "pids-limit", &res->has_pids, &res->pids, err)) ||
+	    (r = natural(c, "blkio-weight", &res->has_blkio_weight, &res->blkio_weight, err)))
 		return r;
-	if (shares < 0 || period < 0 || rt_period < 0 || weight < 0)
-		return oci_fail(err, EINVAL, "shares, periods and weights must not be negative");
-	res->shares = (uint64_t)shares;
-	res->period = (uint64_t)period;
-	res->rt_period = (uint64_t)rt_period;
-	res->blkio_weight = (uint64_t)weight;
 	res->cpus = cli_string(c, "cpuset-cpus");
 	res->mems = cli_string(c, "cpuset-mems");
-	if (cli_string(c, "l3-cache-schema") || cli_string(c, "mem-bw-schema"))
-		log_warning("Intel RDT settings are not applied");
+	if (cli_string(c, "kernel-memory") || cli_string(c, "kernel-memory-tcp"))
+		log_warning("Kernel memory settings are ignored and will be removed");
+	/* There is no RDT group of a container to change. */
+	if (cli_string(c, "l3-cache-schema"))
+		return oci_fail(err, ENOTSUP, "Intel RDT/CAT: l3 cache schema is not enabled");
+	if (cli_string(c, "mem-bw-schema"))
+		return oci_fail(err, ENOTSUP,
+				"Intel RDT/MBA: memory bandwidth schema is not enabled");
 	return 0;
 }
 
@@ -146,7 +153,7 @@ static const struct cli_option options[] = {
 	 "file with linux.resources of config.json, '-' for standard input; other options are "
 	 "ignored",
 	 NULL},
-	{"blkio-weight", NULL, CLI_STRING, "weight of block I/O, 10 to 1000", NULL},
+	{"blkio-weight", NULL, CLI_INT, "weight of block I/O, 10 to 1000", NULL},
 	{"cpu-period", NULL, CLI_STRING, "CFS period in microseconds", NULL},
 	{"cpu-quota", NULL, CLI_STRING, "CPU time in a period, in microseconds", NULL},
 	{"cpu-share", NULL, CLI_STRING, "weight against other containers", NULL},
@@ -158,9 +165,11 @@ static const struct cli_option options[] = {
 	{"memory", NULL, CLI_STRING, "memory limit in bytes", NULL},
 	{"memory-reservation", NULL, CLI_STRING, "memory reservation in bytes", NULL},
 	{"memory-swap", NULL, CLI_STRING, "limit of memory and swap together, -1: none", NULL},
-	{"pids-limit", NULL, CLI_STRING, "most processes and threads", NULL},
-	{"l3-cache-schema", NULL, CLI_STRING, "taken with a warning: not applied", NULL},
-	{"mem-bw-schema", NULL, CLI_STRING, "taken with a warning: not applied", NULL},
+	{"pids-limit", NULL, CLI_NUMBER, "most processes and threads", NULL},
+	{"l3-cache-schema", NULL, CLI_STRING, "refused: containers have no RDT group", NULL},
+	{"mem-bw-schema", NULL, CLI_STRING, "refused: containers have no RDT group", NULL},
+	{"kernel-memory", NULL, CLI_STRING, NULL, NULL},
+	{"kernel-memory-tcp", NULL, CLI_STRING, NULL, NULL},
 	{0},
 };
 

@@ -5,9 +5,11 @@
 
 #include "oci/cli.h"
 
+extern const struct cli_command cmd_checkpoint, cmd_restore;
 extern const struct cli_command cmd_create, cmd_delete, cmd_events, cmd_exec, cmd_features, cmd_kill,
 	cmd_list, cmd_pause, cmd_ps, cmd_resume, cmd_run, cmd_spec, cmd_start, cmd_state,
 	cmd_unpack, cmd_update;
+extern const struct cli_command cmd_images, cmd_pull;
 
 /* The options create and run share. */
 #define CLI_CREATE_OPTIONS                                                                        \

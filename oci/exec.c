@@ -24,6 +24,7 @@
 #include "oci/cleanup.h"
 #include "oci/control.h"
 #include "oci/log.h"
+#include "oci/lsm.h"
 #include "oci/sandbox.h"
 #include "oci/signals.h"
 
@@ -115,7 +116,10 @@ static int set_up(struct stand_in *s, struct oci_error *err)
 	s->conn = control_connect(s->req->box->dir, err);
 	if (s->conn < 0)
 		return s->conn;
-	if ((r = oci_cgroup_attach(&s->req->box->state, 0, err)) || (r = enter(s, err)))
+	/* The labels while the host's /proc is there. */
+	if ((r = oci_cgroup_attach(&s->req->box->state, 0, err)) ||
+	    (r = lsm_apply(s->req->process->apparmor, s->req->process->selinux, err)) ||
+	    (r = enter(s, err)))
 		return r;
 	/* The groups may have been frozen for long: is anybody still waiting? */
 	if (recv(s->sync, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)

@@ -9,11 +9,16 @@ libnacre_a_SOURCES += \
 	oci/cgroup.c \
 	oci/cgroup.h \
 	oci/cgroup_limits.c \
+	oci/cgroup_oom.c \
 	oci/cgroup_stats.c \
+	oci/cgroup_stats_io.c \
+	oci/cgroup_sub.c \
+	oci/cgroup_stats.h \
 	oci/cleanup.h \
 	oci/cli.c \
 	oci/cli.h \
 	oci/cli_help.c \
+	oci/cmd_checkpoint.c \
 	oci/cmd_create.c \
 	oci/cmd_delete.c \
 	oci/cmd_events.c \
@@ -52,6 +57,8 @@ libnacre_a_SOURCES += \
 	oci/hooks.c \
 	oci/hooks.h \
 	oci/json.c \
+	oci/lsm.c \
+	oci/lsm.h \
 	oci/json.h \
 	oci/log.c \
 	oci/log.h \
