@@ -214,10 +214,17 @@ int hostfs_lookup_path(struct vnode *dir, const char *rel, struct vnode **out)
 	return fd < 0 ? fd : hostnode_adopt(h->fs, fd, out);
 }
 
+/*
+ * One component, which the host cannot walk astray. Not by openat2(2): its scoped walks fail with EXDEV
+ * when what they found is moved out of dir before they end, and Linux's own walk knows no such end.
+ */
 static int hostfs_lookup(struct vnode *dir, struct task *t, const char *name, struct vnode **out)
 {
+	struct hostnode *h = hostnode_of(dir);
+	int fd = openat(h->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
 	(void)t;
-	return hostfs_lookup_path(dir, name, out);
+	return fd < 0 ? (int)host_errno() : hostnode_adopt(h->fs, fd, out);
 }
 
 static int64_t fd_text(struct kernel *k, int fd, char *buf, size_t cap)
@@ -259,33 +266,83 @@ int64_t hostfs_text(struct vnode *n, char *buf, size_t cap)
 	return len;
 }
 
+static bool same_place(const struct statx *a, const struct statx *b)
+{
+	return a->stx_ino == b->stx_ino && a->stx_dev_major == b->stx_dev_major &&
+	       a->stx_dev_minor == b->stx_dev_minor && a->stx_mnt_id == b->stx_mnt_id;
+}
+
+/* Does the way up from the directory fd pass this file system's root? 0, or -ENOENT. */
+static int beneath_root(const struct hostfs *fs, int fd)
+{
+	struct statx root, here, last;
+	int ret = 0;
+
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0 || statx(fs->root_fd, "", AT_EMPTY_PATH, STATX_WANT, &root) < 0 ||
+	    statx(fd, "", AT_EMPTY_PATH, STATX_WANT, &here) < 0)
+		ret = (int)host_errno();
+	while (!ret && !same_place(&here, &root)) {
+		int up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		last = here;
+		if (up < 0 || statx(up, "", AT_EMPTY_PATH, STATX_WANT, &here) < 0)
+			ret = (int)host_errno();
+		else if (same_place(&here, &last)) /* the host's root */
+			ret = -ENOENT;
+		close(fd);
+		fd = up;
+	}
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
 /*
- * openat(fd, "..") could leave the root when the directory is moved by the host; instead ask where the
- * directory is now and open its parent from the root.
+ * The parent as the host has it. It counts only when the way up from it passes the root: someone on the
+ * host may have moved the directory out, and the guest must not follow.
+ */
+static int parent_by_climbing(struct hostnode *h, struct vnode **out)
+{
+	int fd = openat(h->fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC), ret;
+
+	if (fd < 0)
+		return (int)host_errno();
+	ret = beneath_root(h->fs, fd);
+	if (ret) {
+		close(fd);
+		return ret;
+	}
+	return hostnode_adopt(h->fs, fd, out);
+}
+
+static bool removed(const struct hostnode *h)
+{
+	struct kstat st;
+
+	return host_fstat(h->fd, &st) == 0 && !st.nlink;
+}
+
+/*
+ * ".." of a directory: its path now, and from the root what stands before the last name. Where that
+ * fails (it is moved all the time, it was removed with its parent, its path is too long), step by step.
  */
 int hostfs_parent(struct vnode *n, struct vnode **out)
 {
 	struct hostnode *h = hostnode_of(n);
+	char text[VFS_PATH_MAX], *slash;
 
-	for (int tries = 0; tries < 8; tries++) {
-		char text[VFS_PATH_MAX];
-		int64_t len = hostfs_text(n, text, sizeof(text));
-		char *slash;
+	if (!removed(h) && hostfs_text(n, text, sizeof(text)) >= 0) {
 		int fd;
 
-		if (len < 0)
-			return (int)len;
 		slash = strrchr(text, '/');
 		if (slash)
 			*slash = 0;
 		fd = host_openat2(h->fs->root_fd, slash ? text : ".", O_PATH | O_DIRECTORY);
 		if (fd >= 0)
 			return hostnode_adopt(h->fs, fd, out);
-		/* Renamed between the two calls: look again. */
-		if (fd != -ENOENT && fd != -ELOOP && fd != -ENOTDIR)
-			return fd;
 	}
-	return -ENOENT;
+	return parent_by_climbing(h, out);
 }
 
 /* ---- attributes ---- */

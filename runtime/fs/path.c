@@ -192,47 +192,46 @@ static int walk_follow(struct walk *w, struct vpath *link, const char *after)
 	return walk_splice(w, text, len, after);
 }
 
+enum { FAST_DONE, FAST_REFUSED };
+
 /*
- * Everything left in one host call. FAST_DONE, FAST_SPLICED: a final symlink was put in front, walk
- * on; FAST_REFUSED: a symlink stands in the middle, go by components; else an error.
+ * A symlink ends w->rel: step into its directory, from where its text counts, and leave only its name. It
+ * is looked up again there: between two walks of one path, both may have been moved.
  */
-enum { FAST_DONE, FAST_SPLICED, FAST_REFUSED };
+static int walk_to_last(struct walk *w, bool trailing)
+{
+	struct vpath dir = {.mount = w->cur.mount};
+	char *slash = strrchr(w->rel, '/');
+
+	if (!slash)
+		return FAST_REFUSED;
+	*slash = 0;
+	if (hostfs_lookup_path(w->cur.node, w->rel, &dir.node) == 0) {
+		walk_goto(w, dir);
+		snprintf(w->buf, sizeof(w->buf), "%s%s", slash + 1, trailing ? "/" : "");
+		w->rest = w->buf;
+	}
+	return FAST_REFUSED;
+}
+
+/*
+ * Everything left in one host call. FAST_DONE; or FAST_REFUSED: a symlink stands in the way, or
+ * something moved meanwhile, go by components; else an error.
+ */
 static int walk_fast(struct walk *w, bool trailing)
 {
 	struct vpath found = {.mount = w->cur.mount};
-	struct vpath dir = {.mount = w->cur.mount};
-	char *slash, text[VFS_PATH_MAX];
-	int64_t len;
 	int ret = hostfs_lookup_path(w->cur.node, w->rel, &found.node);
 
 	if (ret)
 		return ret == -ELOOP || ret == -EXDEV || ret == -EAGAIN ? FAST_REFUSED : ret;
-	if (found.node->type != S_IFLNK || !(trailing || w->flags & LOOKUP_FOLLOW)) {
-		walk_goto(w, found);
-		w->rest += strlen(w->rest);
-		return trailing && w->cur.node->type != S_IFDIR ? -ENOTDIR : FAST_DONE;
-	}
-	if (++w->links > VFS_SYMLINKS_MAX) {
+	if (found.node->type == S_IFLNK && (trailing || w->flags & LOOKUP_FOLLOW)) {
 		vpath_put(&found);
-		return -ELOOP;
+		return walk_to_last(w, trailing);
 	}
-	/* The text counts from the link's directory: step there first. */
-	slash = strrchr(w->rel, '/');
-	if (slash) {
-		*slash = 0;
-		ret = hostfs_lookup_path(w->cur.node, w->rel, &dir.node);
-		if (ret) {
-			vpath_put(&found);
-			return ret;
-		}
-		walk_goto(w, dir);
-	}
-	ret = may_follow(w, w->cur.node, found.node);
-	len = ret ? ret : hostfs_ops.readlink(found.node, w->t, text, sizeof(text));
-	vpath_put(&found);
-	if (len >= 0)
-		len = walk_splice(w, text, len, trailing ? "/" : "");
-	return len < 0 ? (int)len : FAST_SPLICED;
+	walk_goto(w, found);
+	w->rest += strlen(w->rest);
+	return trailing && w->cur.node->type != S_IFDIR ? -ENOTDIR : FAST_DONE;
 }
 
 int vfs_child(struct task *t, const struct vpath *dir, const char *name, struct vpath *out)
@@ -347,8 +346,6 @@ static int walk_run(struct walk *w)
 				return ret;
 			if (ret == FAST_DONE)
 				break;
-			if (ret == FAST_SPLICED)
-				continue;
 			w->try_fast = false;
 		}
 		ret = walk_search(w);
