@@ -23,6 +23,7 @@ EXTRA_DIST += $(SLOW_TESTS) tests/guest/run tests/guest/guest.h tests/guest/gues
 	tests/guest/hostile/signals.c \
 	tests/guest/hostile.c tests/guest/lock.c tests/guest/mem.c tests/guest/pipe.c \
 	tests/guest/poll.c tests/guest/proc.c tests/guest/procfs.c tests/guest/signal.c \
+	tests/guest/code.h tests/guest/smp.c tests/guest/tlb.c \
 	tests/guest/seccomp.c tests/guest/sock.c tests/guest/timer.c tests/guest/tty.c \
 	tests/e2e/run tests/e2e/debian.sh tests/e2e/python.py tests/e2e/static.c \
 	tests/e2e/exceptions.cc tests/e2e/engines.sh
