@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,9 +11,9 @@
 #include "oci/commands.h"
 #include "oci/console.h"
 #include "oci/foreground.h"
+#include "oci/image_bundles.h"
 #include "oci/image_helper.h"
 #include "oci/log.h"
-#include "oci/tree.h"
 
 static void forward(int sig, void *arg)
 {
@@ -97,36 +96,30 @@ static int run_image(const struct cli *c, struct container_options o, int *statu
 		.terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO),
 		.want_command = true,
 	};
-	cleanup_free char *store = NULL, *bundle = NULL;
-	unsigned number = 0;
-	char id[64];
+	char id[IMAGE_BUNDLE_ID];
+	struct image_bundle own;
 	int r;
 
 	if (!kept && (o.detach || cli_bool(c, "keep")))
 		return oci_fail(
 			err, EINVAL,
 			"--image with --detach or --keep wants --bundle, to be removed later");
-	if (getrandom(&number, sizeof(number), 0) < 0)
-		return oci_fail_errno(err, errno, "getrandom");
-	snprintf(id, sizeof(id), "image-%d-%08x", (int)getpid(), number);
+	r = image_bundle_id(id, err);
+	if (r)
+		return r;
 	o.id = cli_string(c, "name") ? cli_string(c, "name") : id;
 	if (!kept) {
-		r = image_helper_store(&store, err);
-		if (!r && asprintf(&bundle, "%s/%s", store, id) < 0) {
-			bundle = NULL;
-			r = oci_fail_errno(err, ENOMEM, "%s", store);
-		}
+		r = image_bundle_begin(&own, &c->global, id, o.id, err);
 		if (r)
 			return r;
-		o.bundle = bundle;
+		o.bundle = own.path;
 	}
 	q.bundle = o.bundle;
 	r = image_helper_unpack(c, &q, err);
-	if (r)
-		return r;
-	r = run_bundle(c, o, status, err);
-	if (!kept && tree_remove(AT_FDCWD, bundle))
-		log_warning("%s could not be removed", bundle);
+	if (!r)
+		r = run_bundle(c, o, status, err);
+	if (!kept)
+		image_bundle_end(&own);
 	return r;
 }
 

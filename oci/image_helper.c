@@ -9,15 +9,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "oci/cleanup.h"
 #include "oci/log.h"
 
-#define HELPER "nacre-image"
-#define ERROR_FD 3 /* in the helper */
+#define IMAGE "nacre-image"
+#define PULL "nacre-pull"
+#define MAX_NAME 16 /* of those */
+#define ERROR_FD 3  /* in the helper */
 #define LOG_FD 4
 
 extern char **environ;
@@ -31,19 +32,19 @@ static void pass_on(int sig)
 }
 
 /* Beside this program, as in a build tree, or where it is installed. */
-static int find_helper(char path[PATH_MAX], struct oci_error *err)
+static int find_helper(const char *name, char path[PATH_MAX], struct oci_error *err)
 {
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - sizeof(HELPER) - 1);
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - MAX_NAME - 1);
 	char *slash;
 
 	if (n > 0) {
 		path[n] = '\0';
 		slash = strrchr(path, '/');
-		snprintf(slash + 1, sizeof(HELPER), "%s", HELPER);
+		snprintf(slash + 1, MAX_NAME, "%s", name);
 		if (!access(path, X_OK))
 			return 0;
 	}
-	snprintf(path, PATH_MAX, "%s", NACRE_LIBEXEC_DIR "/" HELPER);
+	snprintf(path, PATH_MAX, "%s/%s", NACRE_LIBEXEC_DIR, name);
 	if (access(path, X_OK))
 		return oci_fail_errno(err, errno, "%s", path);
 	return 0;
@@ -76,7 +77,7 @@ static int start_helper(const char *path, char **argv, int error_fd, pid_t *pid)
 }
 
 /* Its sentence, if it has one; then its end. */
-static int wait_helper(pid_t pid, int from, struct oci_error *err)
+static int wait_helper(const char *name, pid_t pid, int from, struct oci_error *err)
 {
 	char msg[sizeof(err->msg)];
 	size_t n = 0;
@@ -97,7 +98,7 @@ static int wait_helper(pid_t pid, int from, struct oci_error *err)
 		return 0;
 	if (n)
 		return oci_fail(err, EINVAL, "%s", msg);
-	return oci_fail(err, EIO, HELPER " ended by %s %d",
+	return oci_fail(err, EIO, "%s ended by %s %d", name,
 			WIFSIGNALED(status) ? "signal" : "status",
 			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
@@ -108,7 +109,7 @@ static int run_helper(char **argv, struct oci_error *err)
 	struct sigaction sa = {.sa_handler = pass_on}, old[4];
 	cleanup_fd int from = -1, to = -1;
 	char path[PATH_MAX];
-	int p[2], r = find_helper(path, err);
+	int p[2], r = find_helper(argv[0], path, err);
 	pid_t pid;
 
 	if (r)
@@ -126,7 +127,7 @@ static int run_helper(char **argv, struct oci_error *err)
 		oci_fail_errno(err, -r, "%s", path);
 	} else {
 		helper_pid = pid;
-		r = wait_helper(pid, from, err);
+		r = wait_helper(argv[0], pid, from, err);
 		helper_pid = 0;
 	}
 	for (int i = 0; i < 4; i++)
@@ -134,83 +135,166 @@ static int run_helper(char **argv, struct oci_error *err)
 	return r;
 }
 
-int image_helper_unpack(const struct cli *c, const struct image_request *q, struct oci_error *err)
+/* Arguments for a helper; strings made here are freed with it. */
+struct words {
+	const char **list;
+	size_t n, cap;
+	char **own;
+	size_t nown;
+	bool failed;
+};
+
+static void add(struct words *w, const char *word)
 {
-	static const char *const passed[] = {"platform", "max-size", "max-entries", "entrypoint"};
-	const char **argv = calloc((size_t)q->nargs + 32, sizeof(*argv));
-	size_t n = 0;
-	int r;
+	if (w->n + 2 > w->cap) {
+		size_t cap = w->cap ? w->cap * 2 : 32;
+		const char **more = reallocarray(w->list, cap, sizeof(*more));
+		char **own = reallocarray(w->own, cap, sizeof(*own));
 
-	if (!argv)
-		return oci_fail_errno(err, ENOMEM, "%s", q->image);
-	argv[n++] = HELPER;
-	argv[n++] = "--error-fd=3";
-	if (log_is_file())
-		argv[n++] = "--log-fd=4";
-	if (log_is_json())
-		argv[n++] = "--log-json";
-	if (log_debugging())
-		argv[n++] = "--log-debug";
-	if (q->terminal)
-		argv[n++] = "--tty";
-	if (q->want_command)
-		argv[n++] = "--want-command";
-	if (isatty(STDERR_FILENO))
-		argv[n++] = "--progress";
-	for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++) {
-		static char flags[sizeof(passed) / sizeof(passed[0])][20];
-		const char *v = cli_string(c, passed[i]);
-
-		if (!v)
-			continue;
-		snprintf(flags[i], sizeof(flags[i]), "--%s", passed[i]);
-		argv[n++] = flags[i];
-		argv[n++] = v;
+		w->list = more ? more : w->list;
+		w->own = own ? own : w->own;
+		w->failed = w->failed || !more || !own;
+		if (w->failed)
+			return;
+		w->cap = cap;
 	}
-	argv[n++] = "--";
-	argv[n++] = q->image;
-	argv[n++] = q->bundle;
-	for (int i = 0; i < q->nargs; i++)
-		argv[n++] = q->args[i];
-	r = run_helper((char **)argv, err);
-	free(argv);
+	w->list[w->n++] = word;
+	w->list[w->n] = NULL;
+}
+
+static void add_option(struct words *w, const char *name, const char *value)
+{
+	char *word = NULL;
+
+	if (asprintf(&word, "--%s=%s", name, value) < 0) {
+		w->failed = true;
+		return;
+	}
+	add(w, word);
+	if (w->failed)
+		free(word);
+	else
+		w->own[w->nown++] = word;
+}
+
+/* Those of the table that have a value in c. */
+static void add_options(struct words *w, const struct cli *c, const struct cli_option *table)
+{
+	for (; table->name; table++) {
+		const char *v = cli_string(c, table->name);
+
+		if (table->kind == CLI_LIST)
+			for (const char *const *l = cli_list(c, table->name); *l; l++)
+				add_option(w, table->name, *l);
+		else if (v && strcmp(table->name, "store"))
+			add_option(w, table->name, v);
+	}
+}
+
+static int begin(struct words *w, const char *helper, const struct cli *c, struct oci_error *err)
+{
+	const char *given = cli_string(c, "store");
+	cleanup_free char *store = NULL;
+	int r = given ? 0 : image_helper_dir("images", &store, err);
+
+	add(w, helper);
+	add(w, "--error-fd=3");
+	if (log_is_file())
+		add(w, "--log-fd=4");
+	if (log_is_json())
+		add(w, "--log-json");
+	if (log_debugging())
+		add(w, "--log-debug");
+	if (isatty(STDERR_FILENO))
+		add(w, "--progress");
+	if (!r)
+		add_option(w, "store", given ? given : store);
 	return r;
 }
 
-static int make_path(char *path)
+/* Run the helper with those words and forget them. */
+static int finish(struct words *w, int r, struct oci_error *err)
 {
-	for (char *p = path + 1; *p; p++)
-		if (*p == '/') {
-			*p = '\0';
-			if (mkdir(path, 0700) && errno != EEXIST)
-				return -errno;
-			*p = '/';
-		}
-	return mkdir(path, 0700) && errno != EEXIST ? -errno : 0;
+	if (!r && w->failed)
+		r = oci_fail_errno(err, ENOMEM, "arguments");
+	if (!r)
+		r = run_helper((char **)w->list, err);
+	for (size_t i = 0; i < w->nown; i++)
+		free(w->own[i]);
+	free(w->own);
+	free(w->list);
+	return r;
 }
 
-int image_helper_store(char **out, struct oci_error *err)
+int image_helper_unpack(const struct cli *c, const struct image_request *q, struct oci_error *err)
+{
+	static const struct cli_option passed[] = {CLI_IMAGE_OPTIONS, {0}};
+	struct words w = {.n = 0};
+	int r = begin(&w, IMAGE, c, err);
+
+	if (q->terminal)
+		add(&w, "--tty");
+	if (q->want_command)
+		add(&w, "--want-command");
+	add_options(&w, c, passed);
+	add(&w, "--");
+	add(&w, q->image);
+	add(&w, q->bundle);
+	for (int i = 0; i < q->nargs; i++)
+		add(&w, q->args[i]);
+	return finish(&w, r, err);
+}
+
+int image_helper_pull(const struct cli *c, struct oci_error *err)
+{
+	static const struct cli_option passed[] = {CLI_PULL_OPTIONS, {0}};
+	const char *creds = cli_string(c, "creds");
+	struct cli without = *c;
+	struct words w = {.n = 0};
+	int r = begin(&w, PULL, c, err);
+
+	for (int i = 0; passed[i].name; i++)
+		if (!strcmp(passed[i].name, "creds"))
+			without.values.value[i] = NULL;
+	if (creds && setenv(IMAGE_HELPER_CREDS, creds, 1))
+		w.failed = true;
+	add_options(&w, &without, passed);
+	add(&w, "--");
+	add(&w, c->args[0]);
+	return finish(&w, r, err);
+}
+
+int image_helper_images(const struct cli *c, struct oci_error *err)
+{
+	static const struct cli_option passed[] = {CLI_IMAGES_OPTIONS, {0}};
+	struct words w = {.n = 0};
+	int r = begin(&w, IMAGE, c, err);
+
+	add(&w, "--images");
+	add_options(&w, c, passed);
+	add(&w, "--");
+	for (int i = 0; i < c->nargs; i++)
+		add(&w, c->args[i]);
+	return finish(&w, r, err);
+}
+
+int image_helper_dir(const char *name, char **out, struct oci_error *err)
 {
 	const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-	cleanup_free char *path = NULL;
 	int r;
 
 	if (geteuid() == 0)
-		r = asprintf(&path, "/var/lib/nacre/bundles");
+		r = asprintf(out, "/var/lib/nacre/%s", name);
 	else if (data && *data == '/')
-		r = asprintf(&path, "%s/nacre/bundles", data);
+		r = asprintf(out, "%s/nacre/%s", data, name);
 	else if (home && *home == '/')
-		r = asprintf(&path, "%s/.local/share/nacre/bundles", home);
+		r = asprintf(out, "%s/.local/share/nacre/%s", home, name);
 	else
-		return oci_fail(err, ENOENT,
-				"neither XDG_DATA_HOME nor HOME says where bundles go");
+		return oci_fail(err, ENOENT, "neither XDG_DATA_HOME nor HOME says where %s go",
+				name);
 	if (r < 0) {
-		path = NULL;
-		return oci_fail_errno(err, ENOMEM, "bundles");
+		*out = NULL;
+		return oci_fail_errno(err, ENOMEM, "%s", name);
 	}
-	r = make_path(path);
-	if (r)
-		return oci_fail_errno(err, -r, "%s", path);
-	*out = steal_ptr(&path);
 	return 0;
 }

@@ -9,8 +9,6 @@
 #include "oci/image/image.h"
 #include "oci/image/manifest.h"
 
-#define REF_NAME "org.opencontainers.image.ref.name"
-
 struct search {
 	const struct image_source *source;
 	const char *ref;
@@ -19,17 +17,19 @@ struct search {
 	struct choice choice;
 	char choice_ref[256];
 	bool found, ambiguous;
-	struct buf offers; /* what there would have been, for errors */
+	struct buf offers;  /* what there would have been, for errors */
+	image_fetch *fetch; /* NULL: every index is there */
+	void *arg;
 	struct oci_error *err;
 };
 
-static bool is_index(const char *media)
+bool media_is_index(const char *media)
 {
 	return !strcmp(media, "application/vnd.oci.image.index.v1+json") ||
 	       !strcmp(media, "application/vnd.docker.distribution.manifest.list.v2+json");
 }
 
-static bool is_manifest(const char *media)
+bool media_is_manifest(const char *media)
 {
 	return !strcmp(media, "application/vnd.oci.image.manifest.v1+json") ||
 	       !strcmp(media, "application/vnd.docker.distribution.manifest.v2+json");
@@ -83,7 +83,7 @@ int descriptor_read(struct json_in *in, yajl_val obj, const char *path, struct d
 	d->size = (uint64_t)size;
 	if (annotations) {
 		snprintf(sub, sizeof(sub), "%s.annotations", path);
-		r = json_in_string(in, annotations, sub, REF_NAME, &d->ref);
+		r = json_in_string(in, annotations, sub, IMAGE_REF_NAME, &d->ref);
 	}
 	if (!r && platform) {
 		snprintf(sub, sizeof(sub), "%s.platform", path);
@@ -135,6 +135,8 @@ static int descend(struct search *s, const struct descriptor *d, const char *ref
 	if (depth == IMAGE_MAX_NESTING)
 		return oci_fail(s->err, ELOOP, "%s: indexes nested deeper than %d levels",
 				s->source->path, IMAGE_MAX_NESTING);
+	if (s->fetch && (r = s->fetch(s->arg, &d->digest, d->size, s->err)))
+		return r;
 	digest_blob_path(&d->digest, name, sizeof(name));
 	r = image_document(s->source, name, &d->digest, d->size, &index, s->err);
 	if (r)
@@ -171,9 +173,9 @@ static int search_one(struct search *s, struct json_in *in, yajl_val v, size_t i
 			return 0;
 		score++; /* better than one that does not say */
 	}
-	if (is_index(d.media))
+	if (media_is_index(d.media))
 		return descend(s, &d, ref, depth);
-	if (is_manifest(d.media))
+	if (media_is_manifest(d.media))
 		consider(s, &d, ref, score);
 	return 0;
 }
@@ -193,6 +195,24 @@ static int search_index(struct search *s, yajl_val index, const char *file, cons
 	return r;
 }
 
+/* The end of a search: what it found, or why that is not enough. */
+static int conclude(struct search *s, int r, struct choice *out)
+{
+	const struct platform *want = s->want;
+
+	if (!r && !s->found)
+		r = oci_fail(s->err, ENOENT, "%s: no image%s%s for %s/%s; there are: %s",
+			     s->source->path, s->ref ? " named " : "", s->ref ? s->ref : "",
+			     want->os, want->arch, s->offers.len ? s->offers.s : "none");
+	if (!r && s->ambiguous)
+		r = oci_fail(s->err, EINVAL,
+			     "%s: has several images: add one of these after a colon: %s",
+			     s->source->path, s->offers.s);
+	*out = s->choice;
+	buf_free(&s->offers);
+	return r;
+}
+
 int image_choose(const struct image_source *source, const char *ref, const struct platform *want,
 		 struct choice *out, struct oci_error *err)
 {
@@ -205,15 +225,15 @@ int image_choose(const struct image_source *source, const char *ref, const struc
 		return r;
 	r = search_index(&s, index, "index.json", NULL, 0);
 	yajl_tree_free(index);
-	if (!r && !s.found)
-		r = oci_fail(err, ENOENT, "%s: no image%s%s for %s/%s; there are: %s", source->path,
-			     ref ? " named " : "", ref ? ref : "", want->os, want->arch,
-			     s.offers.len ? s.offers.s : "none");
-	if (!r && s.ambiguous)
-		r = oci_fail(err, EINVAL,
-			     "%s: has several images: add one of these after a colon: %s",
-			     source->path, s.offers.s);
-	*out = s.choice;
-	buf_free(&s.offers);
-	return r;
+	return conclude(&s, r, out);
+}
+
+int image_choose_below(const struct image_source *source, const struct choice *index,
+		       const struct platform *want, image_fetch *fetch, void *arg,
+		       struct choice *out, struct oci_error *err)
+{
+	struct search s = {.source = source, .want = want, .fetch = fetch, .arg = arg, .err = err};
+	const struct descriptor top = {.digest = index->digest, .size = index->size};
+
+	return conclude(&s, descend(&s, &top, NULL, 0), out);
 }

@@ -29,7 +29,11 @@
 #define IMAGE_MAX_CHOICES 1024 /* manifests looked at */
 
 struct image_options {
-	const char *image;    /* [oci:|oci-archive:|docker-archive:]PATH[:REF] */
+	const char
+		*image; /* [oci:|oci-archive:|docker-archive:]PATH[:REF], or a name in the store */
+	const char *store;    /* the content store's directory, NULL: none */
+	const char *registry; /* of names without one, and what goes before their one component */
+	const char *name_space;
 	const char *bundle;   /* a directory that is empty or does not exist */
 	const char *platform; /* os/arch[/variant], NULL: the host's */
 	uint64_t max_size;    /* uncompressed bytes of all layers together */
@@ -44,7 +48,7 @@ struct image_options {
 
 /* 0, or -errno with err filled and nothing left behind. */
 int image_unpack(const struct image_options *o, struct oci_error *err);
-/* Make the running image_unpack() fail with -EINTR soon. Async-signal-safe. */
+/* Make a running image_unpack() or image_pull() fail with -EINTR soon. Async-signal-safe. */
 void image_interrupt(void);
 bool image_interrupted(void);
 

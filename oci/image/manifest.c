@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "oci/cleanup.h"
 #include "oci/image/image.h"
 
 static bool is_config(const char *media)
@@ -103,9 +104,6 @@ static int open_layer(const struct image_source *s, const struct descriptor *d,
 	int r;
 
 	snprintf(l->name, sizeof(l->name), "layer %s", d->digest.text);
-	if (!is_layer(d->media))
-		return oci_fail(err, EINVAL, "%s: media type %.100s is not a layer's", l->name,
-				d->media);
 	digest_blob_path(&d->digest, name, sizeof(name));
 	r = image_source_file(s, name, &l->blob, err);
 	if (r)
@@ -117,55 +115,122 @@ static int open_layer(const struct image_source *s, const struct descriptor *d,
 	return 0;
 }
 
-static int from_manifest(const struct image_source *s, yajl_val m, const char *file,
-			 const struct platform *want, struct image *out, struct oci_error *err)
+static int read_layers(struct json_in *in, yajl_val list, struct descriptor *layers)
+{
+	char path[64];
+
+	for (size_t i = 0; i < list->u.array.len; i++) {
+		int r;
+
+		snprintf(path, sizeof(path), "layers[%zu]", i);
+		r = descriptor_read(in, list->u.array.values[i], path, &layers[i]);
+		if (r)
+			return r;
+		if (!is_layer(layers[i].media))
+			return oci_fail(in->err, EINVAL,
+					"%s: layer %s: media type %.100s is not a layer's",
+					in->file, layers[i].digest.text, layers[i].media);
+	}
+	return 0;
+}
+
+int manifest_read(yajl_val m, const char *file, struct descriptor *config,
+		  struct descriptor **layers, size_t *nlayers, struct oci_error *err)
 {
 	struct json_in in = {file, err};
-	struct descriptor d;
-	yajl_val config, list;
-	char path[64], name[DIGEST_MAX + 16];
-	int r = json_in_object(&in, m, "", "config", &config);
+	yajl_val object, list;
+	int r = json_in_object(&in, m, "", "config", &object);
 
 	if (!r)
 		r = json_in_array(&in, m, "", "layers", IMAGE_MAX_LAYERS, &list);
-	if (!r && (!config || !list))
+	if (!r && (!object || !list))
 		r = oci_fail(err, EINVAL, "%s: config and layers must be given", file);
 	if (!r)
-		r = descriptor_read(&in, config, "config", &d);
-	if (!r && !is_config(d.media))
+		r = descriptor_read(&in, object, "config", config);
+	if (!r && !is_config(config->media))
 		r = oci_fail(err, EINVAL, "%s: config.mediaType %.100s: not an image", file,
-			     d.media);
+			     config->media);
 	if (r)
 		return r;
-	digest_blob_path(&d.digest, name, sizeof(name));
-	r = load_config(s, name, &d.digest, d.size, want, out, err);
-	if (!r)
-		r = new_layers(out, list->u.array.len, err);
-	for (size_t i = 0; !r && i < out->nlayers; i++) {
-		snprintf(path, sizeof(path), "layers[%zu]", i);
-		r = descriptor_read(&in, list->u.array.values[i], path, &d);
-		if (!r)
-			r = open_layer(s, &d, &out->layers[i], err);
+	*nlayers = list->u.array.len;
+	*layers = calloc(*nlayers + 1, sizeof(**layers));
+	if (!*layers)
+		return oci_fail_errno(err, ENOMEM, "%s", file);
+	r = read_layers(&in, list, *layers);
+	if (r) {
+		free(*layers);
+		*layers = NULL;
 	}
+	return r;
+}
+
+int image_check_config(const struct image_source *s, const struct digest *d, uint64_t size,
+		       const struct platform *want, struct oci_error *err)
+{
+	char name[DIGEST_MAX + 16];
+	struct image image = {0};
+	int r;
+
+	digest_blob_path(d, name, sizeof(name));
+	r = load_config(s, name, d, size, want, &image, err);
+	image_free(&image);
+	return r;
+}
+
+static int from_manifest(const struct image_source *s, yajl_val m, const char *file,
+			 const struct platform *want, struct image *out, struct oci_error *err)
+{
+	cleanup_free struct descriptor *layers = NULL;
+	struct descriptor config;
+	char name[DIGEST_MAX + 16];
+	size_t n;
+	int r = manifest_read(m, file, &config, &layers, &n, err);
+
+	if (r)
+		return r;
+	digest_blob_path(&config.digest, name, sizeof(name));
+	r = load_config(s, name, &config.digest, config.size, want, out, err);
+	if (!r)
+		r = new_layers(out, n, err);
+	for (size_t i = 0; !r && i < n; i++)
+		r = open_layer(s, &layers[i], &out->layers[i], err);
 	return r ? r : set_diff_ids(out, err);
+}
+
+static int read_manifest(const struct image_source *s, const struct digest *d, uint64_t size,
+			 const struct platform *want, struct image *out, struct oci_error *err)
+{
+	char name[DIGEST_MAX + 16];
+	yajl_val m;
+	int r;
+
+	digest_blob_path(d, name, sizeof(name));
+	r = image_document(s, name, d, size, &m, err);
+	if (r)
+		return r;
+	r = from_manifest(s, m, name, want, out, err);
+	yajl_tree_free(m);
+	return r;
 }
 
 static int find_oci(const struct image_source *s, const char *ref, const struct platform *want,
 		    struct image *out, struct oci_error *err)
 {
-	char name[DIGEST_MAX + 16];
 	struct choice c;
-	yajl_val m;
 	int r = image_choose(s, ref, want, &c, err);
 
+	return r ? r : read_manifest(s, &c.digest, c.size, want, out, err);
+}
+
+int image_of_manifest(const struct image_source *s, const struct digest *d, uint64_t size,
+		      const struct platform *want, struct image *out, struct oci_error *err)
+{
+	int r;
+
+	*out = (struct image){0};
+	r = read_manifest(s, d, size, want, out, err);
 	if (r)
-		return r;
-	digest_blob_path(&c.digest, name, sizeof(name));
-	r = image_document(s, name, &c.digest, c.size, &m, err);
-	if (r)
-		return r;
-	r = from_manifest(s, m, name, want, out, err);
-	yajl_tree_free(m);
+		image_free(out);
 	return r;
 }
 

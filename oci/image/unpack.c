@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,23 +15,12 @@
 #include "oci/image/image.h"
 #include "oci/image/layer.h"
 #include "oci/image/manifest.h"
+#include "oci/image/store.h"
 #include "oci/log.h"
 #include "oci/tree.h"
 
 #define WORK ".nacre-unpack" /* in the bundle, while it is not complete */
 #define MAX_STREAMS 4
-
-static volatile sig_atomic_t interrupted;
-
-void image_interrupt(void)
-{
-	interrupted = 1;
-}
-
-bool image_interrupted(void)
-{
-	return interrupted;
-}
 
 struct bundle {
 	const char *path;
@@ -248,19 +236,38 @@ static bool split_image(const char *image, char **path, const char **ref)
 	return split_path(image, path, ref);
 }
 
-int image_unpack(const struct image_options *o, struct oci_error *err)
+/* What a path does not name may be an image pulled; its store stays locked while it is read. */
+static int find_stored(const struct image_options *o, struct store *store, char **path, char **ref,
+		       struct oci_error *err)
 {
-	cleanup_free char *path = NULL;
+	struct oci_error why = {0};
+	struct store_entry e;
+	struct reference name;
+	int r = reference_parse(o->image, &name, &why);
+
+	if (!r)
+		r = reference_complete(&name, o->registry, o->name_space, &why);
+	if (!r)
+		r = store_open(store, o->store, false, &why);
+	if (!r)
+		r = store_find(store, &name, &e, &why);
+	if (r)
+		return oci_fail(err, ENOENT, "image %s: no such file, and not pulled: %s", o->image,
+				why.msg);
+	*path = strdup(o->store);
+	*ref = strdup(e.name);
+	return *path && *ref ? 0 : oci_fail_errno(err, ENOMEM, "%s", o->image);
+}
+
+static int unpack_from(const struct image_options *o, const char *path, const char *ref,
+		       struct oci_error *err)
+{
 	struct image_source source;
 	struct platform want;
 	struct bundle bundle;
 	struct image image;
-	const char *ref;
-	int r;
+	int r = platform_parse(o->platform, &want, err);
 
-	if (!split_image(o->image, &path, &ref))
-		return oci_fail_errno(err, ENOENT, "image %s", o->image);
-	r = platform_parse(o->platform, &want, err);
 	if (!r)
 		r = image_source_open(&source, path, o->max_size, err);
 	if (r)
@@ -274,5 +281,23 @@ int image_unpack(const struct image_options *o, struct oci_error *err)
 		image_free(&image);
 	}
 	image_source_close(&source);
+	return r;
+}
+
+int image_unpack(const struct image_options *o, struct oci_error *err)
+{
+	struct store store = {.dir = -1, .lock = -1};
+	cleanup_free char *path = NULL, *stored = NULL;
+	const char *ref = NULL;
+	int r = 0;
+
+	if (!split_image(o->image, &path, &ref)) {
+		r = o->store ? find_stored(o, &store, &path, &stored, err)
+			     : oci_fail_errno(err, ENOENT, "image %s", o->image);
+		ref = stored;
+	}
+	if (!r)
+		r = unpack_from(o, path, ref, err);
+	store_close(&store);
 	return r;
 }
