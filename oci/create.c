@@ -28,6 +28,8 @@
 #include "oci/log.h"
 #include "oci/sandbox.h"
 #include "oci/seccomp.h"
+#include "oci/text.h"
+#include "oci/userns.h"
 
 struct birth {
 	const struct oci_global *g;
@@ -278,77 +280,6 @@ static int clone_sandbox(struct birth *b, struct oci_error *err)
 	return r;
 }
 
-static int write_proc(pid_t pid, const char *file, const char *text)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
-	cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	return fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
-}
-
-/* newuidmap(1) may map what an unprivileged user may not. */
-static int map_by_helper(const char *helper, pid_t pid, const struct oci_idmap *m, size_t n)
-{
-	char **argv = calloc(n * 3 + 3, sizeof(*argv));
-	int status = 0;
-	size_t k = 0;
-	pid_t child;
-
-	if (!argv)
-		return -ENOMEM;
-	argv[k++] = (char *)helper;
-	if (asprintf(&argv[k++], "%d", (int)pid) < 0)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		if (asprintf(&argv[k++], "%u", m[i].container) < 0 ||
-		    asprintf(&argv[k++], "%u", m[i].host) < 0 ||
-		    asprintf(&argv[k++], "%u", m[i].size) < 0)
-			return -ENOMEM;
-	child = fork();
-	if (!child) {
-		execvp(helper, argv);
-		_exit(127);
-	}
-	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	for (size_t i = 1; i < k; i++)
-		free(argv[i]);
-	free(argv);
-	return child > 0 && WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EPERM;
-}
-
-static int write_map(pid_t pid, const char *file, const char *helper, const struct oci_idmap *m,
-		     size_t n, struct oci_error *err)
-{
-	cleanup_buf struct buf b = {0};
-	int r;
-
-	for (size_t i = 0; i < n; i++)
-		buf_printf(&b, "%u %u %u\n", m[i].container, m[i].host, m[i].size);
-	if (!buf_ok(&b))
-		return oci_fail_errno(err, ENOMEM, "%s", file);
-	r = write_proc(pid, file, b.s);
-	if (r && geteuid())
-		r = map_by_helper(helper, pid, m, n);
-	return r ? oci_fail_errno(err, -r, "cannot write %s of the sandbox", file) : 0;
-}
-
-static int write_maps(struct birth *b, struct oci_error *err)
-{
-	const struct oci_config *c = &b->cfg;
-	int r;
-
-	if (!c->ns[OCI_NS_USER].present || c->ns[OCI_NS_USER].path)
-		return 0;
-	/* Without privilege a group map may be written only when setgroups is given up. */
-	if (geteuid() && c->ngid_map == 1 && c->gid_map[0].size == 1)
-		write_proc(b->pid, "setgroups", "deny");
-	r = write_map(b->pid, "uid_map", "newuidmap", c->uid_map, c->nuid_map, err);
-	return r ? r : write_map(b->pid, "gid_map", "newgidmap", c->gid_map, c->ngid_map, err);
-}
-
 static int adjust_oom(struct birth *b, struct oci_error *err)
 {
 	char text[16];
@@ -357,7 +288,7 @@ static int adjust_oom(struct birth *b, struct oci_error *err)
 	if (!b->cfg.process.has_oom_score_adj)
 		return 0;
 	snprintf(text, sizeof(text), "%d", b->cfg.process.oom_score_adj);
-	r = write_proc(b->pid, "oom_score_adj", text);
+	r = text_write_proc(b->pid, "oom_score_adj", text);
 	if (r == -EACCES && geteuid()) {
 		log_warning("config.json: process.oomScoreAdj is not applied: permission denied");
 		return 0;
@@ -395,7 +326,8 @@ static int raise_sandbox(struct birth *b, struct oci_error *err)
 	s->pid = b->pid;
 	s->pid_start = oci_pid_start_time(b->pid);
 	/* On disk before anything can go wrong: delete --force finds the process. */
-	if ((r = oci_state_save(b->c->dir, s, err)) || (r = write_maps(b, err)) ||
+	if ((r = oci_state_save(b->c->dir, s, err)) ||
+	    (r = userns_write_maps(&b->cfg, b->pid, err)) ||
 	    (r = oci_cgroup_attach(s, b->pid, err)) || (r = adjust_oom(b, err)))
 		return r;
 	sync_send(b->sync, SYNC_GO, NULL);
@@ -425,7 +357,6 @@ static int give_console(struct birth *b, struct oci_error *err)
 static int open_console(struct birth *b, struct oci_error *err)
 {
 	const struct oci_process *p = &b->cfg.process;
-	uid_t uid = p->uid;
 	int r;
 
 	if (!p->terminal)
@@ -433,10 +364,7 @@ static int open_console(struct birth *b, struct oci_error *err)
 	r = console_open(&b->console, p->console_height, p->console_width, err);
 	if (r)
 		return r;
-	for (size_t i = 0; i < b->cfg.nuid_map; i++)
-		if (p->uid - b->cfg.uid_map[i].container < b->cfg.uid_map[i].size)
-			uid = b->cfg.uid_map[i].host + (p->uid - b->cfg.uid_map[i].container);
-	if (fchown(b->console.slave, uid, (gid_t)-1) && geteuid() == 0)
+	if (fchown(b->console.slave, userns_host_uid(&b->cfg, p->uid), (gid_t)-1) && !geteuid())
 		return oci_fail_errno(err, errno, "cannot give %s to the container's user",
 				      b->console.name);
 	return 0;

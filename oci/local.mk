@@ -83,6 +83,8 @@ libnacre_a_SOURCES += \
 	oci/state_dir.c \
 	oci/text.c \
 	oci/text.h \
+	oci/userns.c \
+	oci/userns.h \
 	oci/walls.c \
 	oci/walls.h \
 	oci/walls_filter.c \

@@ -27,6 +27,7 @@
 #include "oci/log.h"
 #include "oci/rootfs.h"
 #include "oci/state.h"
+#include "oci/userns.h"
 #include "oci/walls.h"
 #include "runtime/kernel.h"
 
@@ -92,13 +93,26 @@ static int join_namespaces(struct sandbox *s, struct oci_error *err)
 	return 0;
 }
 
+/* The creator's groups reach nothing of the container's but what somebody bound into it for them. */
+static int drop_groups(const struct sandbox *s, struct oci_error *err)
+{
+	for (size_t i = 0; i < s->cfg->nannotations; i++)
+		if (!strcmp(s->cfg->annotations[i].key, "run.oci.keep_original_groups") &&
+		    !strcmp(s->cfg->annotations[i].value, "1"))
+			return 0;
+	/* EPERM: given up for the right to map one's own group (user_namespaces(7)). */
+	if (setgroups(0, NULL) && errno != EPERM)
+		return oci_fail_errno(err, errno, "setgroups");
+	return 0;
+}
+
 /* User 0 of the new user namespace: files made for the container belong to somebody it knows. */
 static int become_root(struct sandbox *s, struct oci_error *err)
 {
-	if (!s->cfg->ns[OCI_NS_USER].present)
-		return 0;
-	if (setgroups(0, NULL) && errno != EPERM)
-		return oci_fail_errno(err, errno, "setgroups in the user namespace");
+	int r = drop_groups(s, err);
+
+	if (r || !s->cfg->ns[OCI_NS_USER].present)
+		return r;
 	if (setresgid(0, 0, 0) || setresuid(0, 0, 0))
 		return oci_fail_errno(
 			err, errno, "config.json: linux.uidMappings: container id 0 is not mapped");
@@ -267,45 +281,58 @@ static void own_limits(void)
 	setrlimit(RLIMIT_FSIZE, &lim);
 }
 
-static int make_kernel(struct sandbox *s, struct rootfs *root, struct kernel **k,
-		       struct oci_error *err)
+/*
+ * The hypervisor's device belongs to the host: it is opened by whoever called nacre, with the groups
+ * he has, before the sandbox takes on the ids of a user namespace.
+ */
+static int open_machine(struct sandbox *s, struct kernel_config *cfg, struct oci_error *err)
+{
+	char why[768] = "";
+	int r;
+
+	cfg->backend = s->backend;
+	cfg->backend_dir = s->backend_dir;
+	cfg->max_vcpus = s->max_vcpus;
+	r = kernel_open_machine(cfg, why, sizeof(why));
+	return r ? oci_fail(err, -r, "cannot start the application kernel: %s", why) : 0;
+}
+
+static int make_kernel(struct sandbox *s, struct rootfs *root, struct kernel_config *cfg,
+		       struct kernel **k, struct oci_error *err)
 {
 	const struct oci_resources *res = &s->cfg->resources;
-	struct kernel_config cfg = {0};
 	struct utsname un;
 	char why[768] = "";
 	int r;
 
 	uname(&un);
 	note_limits(s);
-	sandbox_fill_process(s, &s->cfg->process, &cfg.init);
-	cfg.init.extra_fds = s->preserve_fds;
-	cfg.init.terminal = s->slave >= 0;
+	sandbox_fill_process(s, &s->cfg->process, &cfg->init);
+	cfg->init.extra_fds = s->preserve_fds;
+	cfg->init.terminal = s->slave >= 0;
 	own_limits();
-	cfg.hostname = un.nodename;
-	cfg.domainname = un.domainname;
-	cfg.backend = s->backend;
-	cfg.backend_dir = s->backend_dir;
-	cfg.max_vcpus = s->max_vcpus;
-	cfg.tlb = s->tlb;
-	cfg.memory_bytes = res->has_memory && res->memory > 0 ? (uint64_t)res->memory : 0;
-	cfg.pids_max =
+	cfg->hostname = un.nodename;
+	cfg->domainname = un.domainname;
+	cfg->tlb = s->tlb;
+	cfg->memory_bytes = res->has_memory && res->memory > 0 ? (uint64_t)res->memory : 0;
+	cfg->pids_max =
 		res->has_pids && res->pids > 0 && res->pids < INT32_MAX ? (unsigned)res->pids : 0;
-	cfg.rootfs_fd = root->fd;
-	cfg.host_proc_fd = open_proc();
-	cfg.root_readonly = s->cfg->root_readonly;
-	cfg.mounts = root->mounts;
-	cfg.nmounts = root->nmounts;
-	cfg.strace = s->strace;
-	cfg.debug = s->debug;
-	r = take_stdio(s, cfg.init.stdio, err);
+	cfg->rootfs_fd = root->fd;
+	cfg->host_proc_fd = open_proc();
+	cfg->root_readonly = s->cfg->root_readonly;
+	cfg->mounts = root->mounts;
+	cfg->nmounts = root->nmounts;
+	cfg->strace = s->strace;
+	cfg->debug = s->debug;
+	cfg->ids = s->ids;
+	r = take_stdio(s, cfg->init.stdio, err);
 	if (r)
 		return r;
-	cfg.log_fd = s->log_fd;
-	r = walls_landlock_prepare(root, cfg.host_proc_fd, &s->ruleset, err);
+	cfg->log_fd = s->log_fd;
+	r = walls_landlock_prepare(root, cfg->host_proc_fd, &s->ruleset, err);
 	if (r)
 		return r;
-	r = kernel_create(&cfg, k, why, sizeof(why));
+	r = kernel_create(cfg, k, why, sizeof(why));
 	return r ? oci_fail(err, -r, "cannot start the application kernel: %s", why) : 0;
 }
 
@@ -354,8 +381,11 @@ static int environment(struct sandbox *s, struct rootfs *root, struct oci_error 
 {
 	int r;
 
-	if ((r = join_namespaces(s, err)) || (r = become_root(s, err)) || (r = set_names(s, err)) ||
-	    (r = loopback_up(s, err)) || (r = apply_sysctl(s->cfg, err)) ||
+	if ((r = join_namespaces(s, err)) || (r = become_root(s, err)) ||
+	    (r = userns_own_ids(&s->ids, err)) ||
+	    (r = userns_check_process(&s->ids, &s->cfg->process, "config.json: process.", err)) ||
+	    (r = set_names(s, err)) || (r = loopback_up(s, err)) ||
+	    (r = apply_sysctl(s->cfg, err)) ||
 	    (r = rootfs_prepare(root, s->cfg, s->bundle_fd, err)))
 		return r;
 	if (s->cfg->ns[OCI_NS_CGROUP].present && !s->cfg->ns[OCI_NS_CGROUP].path &&
@@ -382,7 +412,9 @@ static int give_up(struct sandbox *s, struct oci_error *err)
 	const struct oci_process *p = &s->cfg->process;
 	int r;
 
-	walls_not_traceable();
+	/* In a user namespace every capability is held, and says nothing of the caller's. */
+	if (!s->cfg->ns[OCI_NS_USER].present)
+		walls_not_traceable();
 	if ((r = walls_labels_apply(p, &s->labels, err)) ||
 	    (r = oci_caps_drop(p->cap_bounding | p->cap_effective | p->cap_permitted, err)))
 		return r;
@@ -393,6 +425,7 @@ static int prepare(struct sandbox *s, struct kernel **k, struct oci_error *err)
 {
 	const struct oci_process *p = &s->cfg->process;
 	struct rootfs root = {.fd = -1, .path = s->rootfs};
+	struct kernel_config cfg = {0};
 	static char home[512];
 	int r = sync_expect(s->sync, SYNC_GO, err);
 
@@ -403,7 +436,7 @@ static int prepare(struct sandbox *s, struct kernel **k, struct oci_error *err)
 		return oci_fail_errno(err, errno, "setsid");
 	if (s->slave >= 0 && ioctl(s->slave, TIOCSCTTY, 0))
 		return oci_fail_errno(err, errno, "cannot take the container's terminal");
-	if ((r = environment(s, &root, err)))
+	if ((r = open_machine(s, &cfg, err)) || (r = environment(s, &root, err)))
 		return r;
 	rootfs_home(root.fd, p->uid, home, sizeof(home));
 	oci_env_default(&s->cfg->arena, &s->cfg->process.env, home);
@@ -411,7 +444,8 @@ static int prepare(struct sandbox *s, struct kernel **k, struct oci_error *err)
 	 * The backend's files are the host's: the kernel is made before the root changes. Loading init
 	 * makes the first thread that runs guest code: what threads inherit is given up before.
 	 */
-	if ((r = walls_labels_prepare(p, &s->labels, err)) || (r = make_kernel(s, &root, k, err)) ||
+	if ((r = walls_labels_prepare(p, &s->labels, err)) ||
+	    (r = make_kernel(s, &root, &cfg, k, err)) ||
 	    (r = rootfs_enter(&root, s->no_pivot, err)) || (r = give_up(s, err)) ||
 	    (r = load_init(s, *k, err)))
 		return r;

@@ -16,6 +16,7 @@
 #include "oci/config.h"
 #include "oci/json.h"
 #include "oci/log.h"
+#include "oci/userns.h"
 #include "runtime/kernel.h"
 
 struct guest_exec {
@@ -107,7 +108,8 @@ static int start(struct exec_list *l, struct guest_exec *e, const struct control
 		r = oci_fail_errno(err, ENOMEM, "exec");
 	else if (!nfds)
 		r = oci_fail(err, EPROTO, "no process description came");
-	else if (!(r = read_process(fds[0], &arena, &tree, &p, err)))
+	else if (!(r = read_process(fds[0], &arena, &tree, &p, err)) &&
+		 !(r = userns_check_process(&l->s->ids, &p, "process.", err)))
 		r = run(l, e, &p, req, fds, nfds, err);
 	oci_arena_free(&arena);
 	if (tree)

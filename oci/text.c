@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "oci/text.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "oci/cleanup.h"
 
 static void copy(const char *from, size_t n, char *out, size_t len)
 {
@@ -48,4 +54,14 @@ bool text_field(const char **p, char *out, size_t len)
 	copy(*p, n, out, len);
 	*p = (*p)[n] == ':' ? *p + n + 1 : NULL;
 	return true;
+}
+
+int text_write_proc(pid_t pid, const char *file, const char *text)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
 }

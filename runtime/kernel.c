@@ -14,6 +14,7 @@
 #include "runtime/syscall/ipc.h"
 #include "runtime/process_spec.h"
 #include "runtime/task/futex.h"
+#include "runtime/task/idmap.h"
 #include "runtime/task/loop.h"
 #include "runtime/task/pid.h"
 #include "runtime/task/task.h"
@@ -53,7 +54,8 @@ static int kernel_init_state(struct kernel *k, const struct kernel_config *cfg)
 	k->futexes = futex_table_create();
 	if (!k->pids || !k->workers || !k->futexes)
 		return -ENOMEM;
-	return process_spec_copy(&k->config.init, &cfg->init);
+	return idmap_copy(&k->config.ids, &cfg->ids) ? -ENOMEM
+						     : process_spec_copy(&k->config.init, &cfg->init);
 }
 
 /*
@@ -68,14 +70,20 @@ static uint64_t arena_bytes(uint64_t limit)
 	return limit - (own < limit / 4 ? own : limit / 4);
 }
 
-static int kernel_create_machine(struct kernel *k, const struct kernel_config *cfg, char *err,
-				 size_t errlen)
+int kernel_open_machine(struct kernel_config *cfg, char *err, size_t errlen)
 {
 	const struct platform_options opt = {
 		.backend = cfg->backend,
 		.backend_dir = cfg->backend_dir,
 		.max_vcpus = cfg->max_vcpus,
 	};
+
+	return platform_create(&opt, &cfg->platform, err, errlen);
+}
+
+static int kernel_create_machine(struct kernel *k, const struct kernel_config *cfg, char *err,
+				 size_t errlen)
+{
 	static const enum mm_tlb_mode tlb[] = {
 		[KERNEL_TLB_SELECTIVE] = MM_TLB_SELECTIVE,
 		[KERNEL_TLB_BROADCAST] = MM_TLB_BROADCAST,
@@ -83,13 +91,8 @@ static int kernel_create_machine(struct kernel *k, const struct kernel_config *c
 	};
 	const struct mm_limits limits = {.arena_bytes = arena_bytes(cfg->memory_bytes),
 					 .tlb = tlb[cfg->tlb]};
-	int ret = platform_create(&opt, &k->platform, err, errlen);
+	int ret = mm_system_create(k->platform, &limits, &k->mm_system);
 
-	if (ret) {
-		k->platform = NULL;
-		return ret;
-	}
-	ret = mm_system_create(k->platform, &limits, &k->mm_system);
 	if (ret) {
 		k->mm_system = NULL;
 		snprintf(err, errlen, "cannot set up guest memory: %s", strerror(-ret));
@@ -112,9 +115,11 @@ int kernel_create(const struct kernel_config *cfg, struct kernel **out, char *er
 	if (errlen)
 		err[0] = '\0';
 	if (!k) {
+		platform_destroy(cfg->platform);
 		snprintf(err, errlen, "cannot set up the kernel: %s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
+	k->platform = cfg->platform;
 	ret = kernel_init_state(k, cfg);
 	if (ret)
 		snprintf(err, errlen, "cannot set up the kernel: %s", strerror(-ret));
@@ -317,6 +322,7 @@ void kernel_destroy(struct kernel *k)
 	pid_table_destroy(k->pids);
 	process_spec_close(&k->config.init);
 	process_spec_free(&k->config.init);
+	idmap_free(&k->config.ids);
 	pthread_mutex_destroy(&k->tasks_lock);
 	pthread_mutex_destroy(&k->uts_lock);
 	pthread_cond_destroy(&k->all_gone);

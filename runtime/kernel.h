@@ -52,6 +52,19 @@ struct kernel_process_spec {
 /* How translations are flushed: nacre(1), --tlb. */
 enum kernel_tlb { KERNEL_TLB_SELECTIVE, KERNEL_TLB_BROADCAST, KERNEL_TLB_PARANOID };
 
+/* A line of /proc/PID/uid_map: `count` ids from `inside` on stand for those from `outside` on. */
+struct kernel_idmap {
+	uint32_t inside, outside, count;
+};
+/* The user namespace that the container's ids belong to (user_namespaces(7)). */
+struct kernel_ids {
+	const struct kernel_idmap *uid, *gid; /* copied; none: every id is itself */
+	size_t nuid, ngid;
+	bool no_setgroups; /* setgroups(2) was given up for the right to map a group */
+};
+
+struct platform; /* opaque: the machine, still empty */
+
 struct kernel_config {
 	const char *hostname, *domainname;
 	const char *backend, *backend_dir;
@@ -67,8 +80,17 @@ struct kernel_config {
 	bool strace;		   /* print guest system calls to log_fd */
 	bool debug;
 	int log_fd;		   /* where strace, debug and crash reports go; -1: none */
+	struct kernel_ids ids;
+	struct platform *platform; /* from kernel_open_machine(); the kernel's after kernel_create() */
 	struct kernel_process_spec init;
 };
+
+/*
+ * Open the hypervisor and make the empty machine: cfg->platform, by what cfg says of backend and vCPUs.
+ * A step of its own, because the process may be about to become somebody who may not open it. 0 or
+ * -errno with one sentence in err.
+ */
+int kernel_open_machine(struct kernel_config *cfg, char *err, size_t errlen);
 
 /* 0 or -errno with one sentence for the user in err. Nothing of the guest has run yet. */
 int kernel_create(const struct kernel_config *cfg, struct kernel **out, char *err, size_t errlen);

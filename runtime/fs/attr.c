@@ -9,6 +9,7 @@
 #include "runtime/fs/inotify.h"
 #include "runtime/fs/path.h"
 #include "runtime/fs/vfs_internal.h"
+#include "runtime/task/idmap.h"
 
 /* The place or, for files without one (memfd, pipe), just the file. */
 struct target {
@@ -133,6 +134,9 @@ static int64_t change_owner(struct task *t, struct target *g, uint32_t uid, uint
 		attr.valid |= KATTR_UID;
 	if (gid != (uint32_t)-1)
 		attr.valid |= KATTR_GID;
+	if (!ret && (!idmap_takes_uid(&t->kernel->config.ids, uid) ||
+		     !idmap_takes_gid(&t->kernel->config.ids, gid)))
+		ret = -EINVAL;
 	if (!ret)
 		ret = may_chown(t, &st, uid, gid);
 	if (!ret && attr.valid)

@@ -273,17 +273,35 @@ static int unset_id_show(struct proc_ctx *c, struct proc_text *x)
 	return 0;
 }
 
-static int id_map_show(struct proc_ctx *c, struct proc_text *x)
+static void show_map(struct proc_text *x, const struct kernel_idmap *m, size_t n)
 {
-	(void)c;
-	proc_printf(x, "%10u %10u %10u\n", 0u, 0u, 4294967295u);
+	static const struct kernel_idmap all = {0, 0, UINT32_MAX};
+
+	if (!n)
+		m = &all, n = 1;
+	for (size_t i = 0; i < n; i++)
+		proc_printf(x, "%10u %10u %10u\n", m[i].inside, m[i].outside, m[i].count);
+}
+
+static int uid_map_show(struct proc_ctx *c, struct proc_text *x)
+{
+	const struct kernel_ids *ids = &c->k->config.ids;
+
+	show_map(x, ids->uid, ids->nuid);
+	return 0;
+}
+
+static int gid_map_show(struct proc_ctx *c, struct proc_text *x)
+{
+	const struct kernel_ids *ids = &c->k->config.ids;
+
+	show_map(x, ids->gid, ids->ngid);
 	return 0;
 }
 
 static int setgroups_show(struct proc_ctx *c, struct proc_text *x)
 {
-	(void)c;
-	proc_printf(x, "allow\n");
+	proc_printf(x, c->k->config.ids.no_setgroups ? "deny\n" : "allow\n");
 	return 0;
 }
 
@@ -482,7 +500,7 @@ static const struct proc_row net_rows[] = {
 		 .mode = S_IFDIR | 0555,                                                           \
 		 .dynamic = PROC_FDINFOS,                                                          \
 		 .private_ = true},                                                                \
-		PROC_FILE("gid_map", 0644, id_map_show), PROC_FILE("io", 0400, io_show),           \
+		PROC_FILE("gid_map", 0644, gid_map_show), PROC_FILE("io", 0400, io_show),           \
 		PROC_FILE("limits", 0444, limits_show),                                            \
 		PROC_FILE("loginuid", 0644, unset_id_show),                                        \
 		PROC_PRIVATE("maps", 0444, proc_maps_show),                                        \
@@ -505,7 +523,7 @@ static const struct proc_row net_rows[] = {
 		PROC_FILE("stat", 0444, proc_stat_show), PROC_FILE("statm", 0444, proc_statm_show), \
 		PROC_FILE("status", 0444, proc_status_show),                                       \
 		PROC_PRIVATE("syscall", 0400, syscall_show),                                       \
-		PROC_FILE("uid_map", 0644, id_map_show), PROC_FILE("wchan", 0444, wchan_show)
+		PROC_FILE("uid_map", 0644, uid_map_show), PROC_FILE("wchan", 0444, wchan_show)
 
 const struct proc_row proc_task_rows[] = {PROC_COMMON_ROWS, {.name = NULL}};
 const struct proc_row proc_pid_rows[] = {

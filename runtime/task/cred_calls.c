@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "runtime/task/cred.h"
+#include "runtime/task/idmap.h"
 
 #define CAPS_V1 0x19980330u
 #define CAPS_V2 0x20071026u
@@ -72,6 +73,11 @@ int64_t sys_getgroups(struct task *t, const uint64_t a[6])
 
 /* ---- changes of ids ---- */
 
+static const struct kernel_ids *ids_of(const struct task *t)
+{
+	return &t->kernel->config.ids;
+}
+
 /* Publish n if the rule agreed, else drop it. */
 static int64_t cred_finish(struct task *t, struct cred *n, int err)
 {
@@ -93,36 +99,55 @@ static int64_t cred_finish(struct task *t, struct cred *n, int err)
 
 int64_t sys_setuid(struct task *t, const uint64_t a[6])
 {
-	struct cred *n = cred_copy(t->cred);
+	struct cred *n;
 
+	if (!idmap_has_uid(ids_of(t), (uid_t)a[0]))
+		return -EINVAL;
+	n = cred_copy(t->cred);
 	return n ? cred_finish(t, n, cred_setuid(n, t->cred, (uid_t)a[0])) : -ENOMEM;
 }
 
 int64_t sys_setgid(struct task *t, const uint64_t a[6])
 {
-	struct cred *n = cred_copy(t->cred);
+	struct cred *n;
 
+	if (!idmap_has_gid(ids_of(t), (gid_t)a[0]))
+		return -EINVAL;
+	n = cred_copy(t->cred);
 	return n ? cred_finish(t, n, cred_setgid(n, t->cred, (gid_t)a[0])) : -ENOMEM;
 }
 
 int64_t sys_setreuid(struct task *t, const uint64_t a[6])
 {
-	struct cred *n = cred_copy(t->cred);
+	struct cred *n;
 
+	if (!idmap_takes_uid(ids_of(t), (uid_t)a[0]) ||
+	    !idmap_takes_uid(ids_of(t), (uid_t)a[1]))
+		return -EINVAL;
+	n = cred_copy(t->cred);
 	return n ? cred_finish(t, n, cred_setreuid(n, t->cred, (uid_t)a[0], (uid_t)a[1])) : -ENOMEM;
 }
 
 int64_t sys_setregid(struct task *t, const uint64_t a[6])
 {
-	struct cred *n = cred_copy(t->cred);
+	struct cred *n;
 
+	if (!idmap_takes_gid(ids_of(t), (gid_t)a[0]) ||
+	    !idmap_takes_gid(ids_of(t), (gid_t)a[1]))
+		return -EINVAL;
+	n = cred_copy(t->cred);
 	return n ? cred_finish(t, n, cred_setregid(n, t->cred, (gid_t)a[0], (gid_t)a[1])) : -ENOMEM;
 }
 
 int64_t sys_setresuid(struct task *t, const uint64_t a[6])
 {
-	struct cred *n = cred_copy(t->cred);
+	struct cred *n;
 
+	if (!idmap_takes_uid(ids_of(t), (uid_t)a[0]) ||
+	    !idmap_takes_uid(ids_of(t), (uid_t)a[1]) ||
+	    !idmap_takes_uid(ids_of(t), (uid_t)a[2]))
+		return -EINVAL;
+	n = cred_copy(t->cred);
 	if (!n)
 		return -ENOMEM;
 	return cred_finish(t, n,
@@ -131,8 +156,13 @@ int64_t sys_setresuid(struct task *t, const uint64_t a[6])
 
 int64_t sys_setresgid(struct task *t, const uint64_t a[6])
 {
-	struct cred *n = cred_copy(t->cred);
+	struct cred *n;
 
+	if (!idmap_takes_gid(ids_of(t), (gid_t)a[0]) ||
+	    !idmap_takes_gid(ids_of(t), (gid_t)a[1]) ||
+	    !idmap_takes_gid(ids_of(t), (gid_t)a[2]))
+		return -EINVAL;
+	n = cred_copy(t->cred);
 	if (!n)
 		return -ENOMEM;
 	return cred_finish(t, n,
@@ -145,7 +175,8 @@ int64_t sys_setfsuid(struct task *t, const uint64_t a[6])
 	uid_t old = t->cred->fsuid;
 	struct cred *n = cred_copy(t->cred);
 
-	if (n && cred_setfsuid(n, t->cred, (uid_t)a[0]))
+	if (n && idmap_has_uid(ids_of(t), (uid_t)a[0]) &&
+	    cred_setfsuid(n, t->cred, (uid_t)a[0]))
 		cred_finish(t, n, 0);
 	else
 		cred_put(n);
@@ -157,7 +188,8 @@ int64_t sys_setfsgid(struct task *t, const uint64_t a[6])
 	gid_t old = t->cred->fsgid;
 	struct cred *n = cred_copy(t->cred);
 
-	if (n && cred_setfsgid(n, t->cred, (gid_t)a[0]))
+	if (n && idmap_has_gid(ids_of(t), (gid_t)a[0]) &&
+	    cred_setfsgid(n, t->cred, (gid_t)a[0]))
 		cred_finish(t, n, 0);
 	else
 		cred_put(n);
@@ -170,7 +202,7 @@ int64_t sys_setgroups(struct task *t, const uint64_t a[6])
 	gid_t *groups = NULL;
 	struct cred *n;
 
-	if (!cred_capable(t->cred, CAP_SETGID))
+	if (!cred_capable(t->cred, CAP_SETGID) || ids_of(t)->no_setgroups)
 		return -EPERM;
 	if (count > NACRE_NGROUPS_MAX)
 		return -EINVAL;
@@ -183,7 +215,7 @@ int64_t sys_setgroups(struct task *t, const uint64_t a[6])
 			return -EFAULT;
 		}
 		for (uint32_t i = 0; i < count; i++) {
-			if (groups[i] == (gid_t)-1) {
+			if (!idmap_has_gid(ids_of(t), groups[i])) {
 				free(groups);
 				return -EINVAL;
 			}

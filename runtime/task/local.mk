@@ -9,6 +9,8 @@ libnacre_a_SOURCES += \
 	runtime/task/exit.c \
 	runtime/task/ident.c \
 	runtime/task/ident.h \
+	runtime/task/idmap.c \
+	runtime/task/idmap.h \
 	runtime/task/loop.c \
 	runtime/task/loop.h \
 	runtime/task/pgrp.c \
