@@ -17,10 +17,14 @@ SLOW_TESTS = tests/guest/guest.tap tests/e2e/e2e.tap tests/e2e/crash.tap tests/e
 	tests/guest/hostile/hostile.tap
 TESTS += $(SLOW_TESTS)
 EXTRA_DIST += $(SLOW_TESTS) tests/guest/run tests/guest/guest.h tests/guest/guest.c \
-	tests/guest/cred.c tests/guest/file.c tests/guest/fpu.c tests/guest/futex.c \
-	tests/guest/hostile/calls.c tests/guest/hostile/cpu.c tests/guest/hostile/files.c \
+	tests/guest/cred.c tests/guest/file.c tests/guest/futex.c \
+	tests/guest/hostile/calls.c tests/guest/hostile/files.c \
 	tests/guest/hostile/limits.c tests/guest/hostile/maps.c tests/guest/hostile/run \
 	tests/guest/hostile/signals.c \
+	tests/guest/arch/x86_64/guest_arch.h tests/guest/arch/x86_64/fpu.c \
+	tests/guest/arch/x86_64/hostile_cpu.c tests/guest/arch/x86_64/hostile_signals.h \
+	tests/guest/arch/arm64/guest_arch.h tests/guest/arch/arm64/fpu.c \
+	tests/guest/arch/arm64/hostile_cpu.c tests/guest/arch/arm64/hostile_signals.h \
 	tests/guest/hostile.c tests/guest/lock.c tests/guest/mem.c tests/guest/pipe.c \
 	tests/guest/poll.c tests/guest/proc.c tests/guest/procfs.c tests/guest/signal.c \
 	tests/guest/code.h tests/guest/smp.c tests/guest/tlb.c \

@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 
 #include "guest.h"
+#include "guest_arch.h"
 
 /* Only the runner's containers set this: some of these kill every process they can see. */
 __attribute__((constructor)) static void only_in_a_container(int argc, char **argv)
@@ -91,7 +92,7 @@ static void *churn(void *arg)
 			madvise(p, len * PAGE, MADV_DONTNEED);
 			break;
 		case 4: {
-			pid_t pid = seed >> 40 & 15 ? -1 : (pid_t)syscall(SYS_fork);
+			pid_t pid = seed >> 40 & 15 ? -1 : (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 			if (pid == 0)
 				_exit(0);
 			if (pid > 0)
@@ -167,7 +168,7 @@ TEST(execute_noise)
 	do {                                                                                       \
 		pid_t child = MUST(fork());                                                        \
 		if (child == 0) {                                                                  \
-			__asm__ volatile(text ::"a"(0), "c"(0xc0000082), "d"(0), "b"(0) : "memory");       \
+			PRIVILEGED_ASM(text);                                                              \
 			_exit(0);                                                                  \
 		}                                                                                  \
 		reap(text, child);                                                                 \
@@ -175,32 +176,7 @@ TEST(execute_noise)
 
 TEST(privileged_instructions)
 {
-	PRIVILEGED("hlt");
-	PRIVILEGED("cli");
-	PRIVILEGED("sti");
-	PRIVILEGED("wrmsr");
-	PRIVILEGED("rdmsr");
-	PRIVILEGED("mov %%rax, %%cr3");
-	PRIVILEGED("mov %%cr4, %%rax");
-	PRIVILEGED("mov %%rax, %%dr7");
-	PRIVILEGED("lgdt (%%rsp)");
-	PRIVILEGED("lidt (%%rsp)");
-	PRIVILEGED("ltr %%ax");
-	PRIVILEGED("invlpg (%%rax)");
-	PRIVILEGED("wbinvd");
-	PRIVILEGED("clts");
-	PRIVILEGED("swapgs");
-	PRIVILEGED("sysretq");
-	PRIVILEGED("iretq");
-	PRIVILEGED("outb %%al, $0x80");
-	PRIVILEGED("xsetbv");
-	PRIVILEGED("int $0x20");
-	PRIVILEGED("int $0x0e");
-	PRIVILEGED("int $0x08");
-	PRIVILEGED("int $0x02");
-	PRIVILEGED("ud2");
-	PRIVILEGED("lldt %%ax");
-	PRIVILEGED("mov %%ax, %%ss");
+	PRIVILEGED_INSTRUCTIONS(PRIVILEGED);
 }
 
 TEST(vmcalls)
@@ -208,13 +184,13 @@ TEST(vmcalls)
 	/* A hypercall from user level may do nothing or raise an exception; it may not reach the host. */
 	pid_t pid = MUST(fork());
 	if (pid == 0) {
-		__asm__ volatile("vmcall" ::"a"(0), "b"(0), "c"(0), "d"(0), "S"(0) : "memory");
+		call_hypervisor_with_zeros();
 		_exit(0);
 	}
 	waitpid(pid, NULL, 0);
 	pid = MUST(fork());
 	if (pid == 0) {
-		__asm__ volatile("vmmcall" ::"a"(~0ul), "b"(~0ul), "c"(~0ul), "d"(~0ul), "S"(~0ul) : "memory");
+		call_hypervisor_with_ones();
 		_exit(0);
 	}
 	waitpid(pid, NULL, 0);
@@ -242,9 +218,10 @@ static uint64_t bad_argument(void)
 static bool call_is_spared(long nr)
 {
 	/* What would only end, stop or mute this child, or reach a neighbour by its pid. */
-	static const int spared[] = {SYS_exit, SYS_exit_group, SYS_kill, SYS_tkill, SYS_tgkill, SYS_pause, SYS_rt_sigsuspend,
-				     SYS_rt_sigreturn, SYS_vfork, SYS_clone, SYS_clone3, SYS_fork, SYS_rt_sigqueueinfo,
-				     SYS_rt_tgsigqueueinfo, SYS_reboot, SYS_alarm, SYS_setitimer, SYS_pidfd_send_signal};
+	static const int spared[] = {SYS_exit, SYS_exit_group, SYS_kill, SYS_tkill, SYS_tgkill, SYS_rt_sigsuspend,
+				     SYS_rt_sigreturn, SYS_clone, SYS_clone3, SYS_rt_sigqueueinfo,
+				     SYS_rt_tgsigqueueinfo, SYS_reboot, SYS_setitimer, SYS_pidfd_send_signal
+				     GUEST_OLD_CALLS};
 	for (size_t i = 0; i < ARRAY_SIZE(spared); i++)
 		if (spared[i] == nr)
 			return true;
@@ -343,12 +320,12 @@ TEST(init_dies_with_children)
 
 TEST(init_corrupts_its_stack_pointer)
 {
-	__asm__ volatile("mov $0x1234567890, %rsp; push %rax; ud2");
+	fault_on_a_bad_stack();
 }
 
 TEST(init_returns_through_a_forged_frame)
 {
-	__asm__ volatile("mov $15, %eax; xor %esp, %esp; syscall; ud2");
+	sigreturn_without_a_stack();
 }
 
 static void *write_frames(void *arg)

@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 
 #include "guest.h"
+#include "guest_arch.h"
 
 static sigjmp_buf back;
 static volatile int fault_signal, fault_code;
@@ -291,7 +292,7 @@ static int grow(int depth)
 TEST(stack_grows)
 {
 	say("deep %d", grow(700));
-	__asm__ volatile("movb $1, -409600(%%rsp)" ::: "memory");
+	touch_below_stack(409600);
 	say("touched far below");
 }
 

@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 
 #include "guest.h"
+#include "guest_arch.h"
 
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define WHEN(value, then) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1), BPF_STMT(BPF_RET | BPF_K, then)
@@ -58,7 +59,7 @@ TEST(errors_instead_of_calls)
 
 TEST(arguments_decide)
 {
-	PROGRAM(prog, LOAD(arch), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0), ALLOW, LOAD(nr),
+	PROGRAM(prog, LOAD(arch), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, GUEST_AUDIT_ARCH, 1, 0), ALLOW, LOAD(nr),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_dup, 1, 0), ALLOW, LOAD(args[0]),
 		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 100, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EXDEV), BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 1),
@@ -97,7 +98,7 @@ static void on_sys(int sig, siginfo_t *si, void *uc)
 	got_code = si->si_code;
 	got_call = si->si_syscall;
 	got_errno = si->si_errno;
-	got_arch = (unsigned)si->si_arch == AUDIT_ARCH_X86_64;
+	got_arch = (unsigned)si->si_arch == GUEST_AUDIT_ARCH;
 }
 
 TEST(trap_raises_a_signal)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <sys/uio.h>
-#include <ucontext.h>
 
 #include "guest.h"
+#include "guest_arch.h"
 
 static volatile sig_atomic_t count, order[64];
 static siginfo_t last;
@@ -243,24 +243,7 @@ TEST(arithmetic_and_instruction_traps)
 		volatile int min = INT_MIN, minus = -1;
 		min = min / minus;
 	});
-	FAULTS("ud2", __asm__ volatile("ud2"));
-	FAULTS("int3", __asm__ volatile("int3"));
-	FAULTS("hlt", __asm__ volatile("hlt"));
-	FAULTS("cli", __asm__ volatile("cli"));
-	FAULTS("in", __asm__ volatile("inb $0x80, %%al" ::: "eax"));
-	FAULTS("read cr0", { unsigned long v; __asm__ volatile("mov %%cr0, %0" : "=r"(v)); });
-	FAULTS("wrmsr", __asm__ volatile("wrmsr" ::"c"(0xc0000080), "a"(0), "d"(0)));
-	FAULTS("lidt", { static char z[10]; __asm__ volatile("lidt %0" ::"m"(z)); });
-	FAULTS("invlpg", __asm__ volatile("invlpg (%%rsp)" ::: "memory"));
-	FAULTS("int 0x81", __asm__ volatile("int $0x81"));
-	FAULTS("trap flag", __asm__ volatile("pushfq; orl $0x100, (%%rsp); popfq; nop" ::: "memory", "cc"));
-	FAULTS("bad segment", __asm__ volatile("mov %0, %%ds" ::"r"(0x1234)));
-	FAULTS("sse exception", {
-		unsigned csr = 0x1f80 & ~0x200u;
-		__asm__ volatile("ldmxcsr %0" ::"m"(csr));
-		volatile double zero = 0, one = 1;
-		one = one / zero;
-	});
+	INSTRUCTION_TRAPS(FAULTS);
 }
 
 TEST(bus_error_past_end_of_file)
@@ -498,14 +481,14 @@ TEST(stop_and_continue)
 	describe_status("last", status);
 }
 
-static volatile unsigned long handler_rax;
+static volatile unsigned long handler_saw;
 static void edit_context(int sig, siginfo_t *si, void *ucv)
 {
 	ucontext_t *uc = ucv;
 	(void)sig, (void)si;
-	handler_rax = uc->uc_mcontext.gregs[REG_RAX];
-	uc->uc_mcontext.gregs[REG_RAX] = 0x1234;
-	uc->uc_mcontext.gregs[REG_RIP] += 2;
+	handler_saw = (unsigned long)CONTEXT_RESULT(uc);
+	CONTEXT_RESULT(uc) = 0x1234;
+	CONTEXT_SKIP_ILLEGAL(uc);
 	sigaddset(&uc->uc_sigmask, SIGUSR2);
 }
 
@@ -513,24 +496,17 @@ TEST(handler_may_edit_the_context)
 {
 	struct sigaction sa = {.sa_sigaction = edit_context, .sa_flags = SA_SIGINFO};
 	sigaction(SIGILL, &sa, NULL);
-	unsigned long rax = 77;
-	__asm__ volatile("ud2" : "+a"(rax));
+	unsigned long after = run_illegal(77);
 	sigset_t now;
 	sigprocmask(SIG_BLOCK, NULL, &now);
-	say("before %lu after %#lx mask %d", handler_rax, rax, sigismember(&now, SIGUSR2));
+	say("before %lu after %#lx mask %d", handler_saw, after, sigismember(&now, SIGUSR2));
 }
 
 TEST(flags_survive_a_handler)
 {
 	handle(SIGUSR1, 0);
-	unsigned long flags = 0;
-	long pid = getpid();
-	__asm__ volatile("stc; std; mov %[nr], %%eax; mov %[pid], %%rdi; mov %[sig], %%esi; pushfq; pop %%r12; syscall;"
-			 "pushfq; pop %0; cld"
-			 : "=&r"(flags)
-			 : [nr] "i"(SYS_kill), [pid] "r"(pid), [sig] "i"(SIGUSR1)
-			 : "rax", "rdi", "rsi", "rcx", "r11", "r12", "memory", "cc");
-	say("carry %lu direction %lu count %d", flags & 1, flags >> 10 & 1, (int)count);
+	unsigned long flags = kill_with_flags(getpid(), SIGUSR1);
+	say("flags %#lx count %d", flags, (int)count);
 }
 
 TEST(ignored_children_are_not_zombies)
@@ -608,7 +584,7 @@ TEST(stack_overflow_is_caught_on_the_alternate_stack)
 	pid_t pid = MUST(fork());
 	if (pid == 0) {
 		if (sigsetjmp(back, 1) == 0) {
-			__asm__ volatile("1: push %rax; jmp 1b");
+			overflow_stack();
 		}
 		say("signal %d code %d", (int)count, last.si_code);
 		_exit(0);
@@ -618,7 +594,7 @@ TEST(stack_overflow_is_caught_on_the_alternate_stack)
 	if (pid == 0) {
 		ss.ss_flags = SS_DISABLE;
 		sigaltstack(&ss, NULL);
-		__asm__ volatile("1: push %rax; jmp 1b");
+		overflow_stack();
 	}
 	reap("without", pid);
 }

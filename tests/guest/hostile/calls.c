@@ -9,7 +9,8 @@
 #include <sys/uio.h>
 #include <sys/utsname.h>
 
-#include "../guest.h"
+#include "guest.h"
+#include "guest_arch.h"
 
 /* Some of these calls would hurt a machine that is not the container's. */
 __attribute__((constructor)) static void only_in_a_container(int argc, char **argv)
@@ -69,9 +70,10 @@ static uint64_t argument(uint64_t *state)
 static bool is_spared(long nr)
 {
 	/* What would only end, stop or mute the caller, or kill those it should not. */
-	static const int spared[] = {SYS_exit, SYS_exit_group, SYS_kill, SYS_tkill, SYS_tgkill, SYS_pause, SYS_rt_sigsuspend,
-				     SYS_rt_sigreturn, SYS_vfork, SYS_fork, SYS_clone, SYS_clone3, SYS_rt_sigqueueinfo,
-				     SYS_rt_tgsigqueueinfo, SYS_pidfd_send_signal, SYS_reboot, SYS_munmap, SYS_mremap};
+	static const int spared[] = {SYS_exit, SYS_exit_group, SYS_kill, SYS_tkill, SYS_tgkill, SYS_rt_sigsuspend,
+				     SYS_rt_sigreturn, SYS_clone, SYS_clone3, SYS_rt_sigqueueinfo,
+				     SYS_rt_tgsigqueueinfo, SYS_pidfd_send_signal, SYS_reboot, SYS_munmap, SYS_mremap
+				     GUEST_OLD_CALLS};
 	for (size_t i = 0; i < ARRAY_SIZE(spared); i++)
 		if (spared[i] == nr)
 			return true;
@@ -361,10 +363,11 @@ TEST(sums_that_overflow)
 	CALL(mremap(p, 0, PAGE, MREMAP_MAYMOVE) == MAP_FAILED ? -1 : 0);
 	CALL(msync(p, (size_t)-1, MS_SYNC));
 	CALL(mincore(p, (size_t)-1, (unsigned char *)one));
-	CALL(syscall(SYS_poll, p, 0x7fffffff, 0));
-	CALL(syscall(SYS_select, 0x7fffffff, 0, 0, 0, p));
-	CALL(syscall(SYS_epoll_wait, 0, p, 0x7fffffff, 0));
-	CALL(syscall(SYS_readlink, "/proc/self/exe", p, 0x80000000));
+	CALL(syscall(SYS_ppoll, p, 0x7fffffff, 0, 0, 0));
+	CALL(syscall(SYS_pselect6, 0x7fffffff, 0, 0, 0, p, 0));
+	CALL(syscall(SYS_epoll_pwait, 0, p, 0x7fffffff, 0, 0, 0));
+	CALL(syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", p, 0x80000000));
+	GUEST_OLD_CALLS_WITH_BIG_SUMS(CALL, p);
 	CALL(syscall(SYS_sendmmsg, fds[1], p, 0xffffffff, 0));
 	CALL(syscall(SYS_io_setup, 0x7fffffff, p) == 0 ? -1 : 0);
 	CALL(syscall(SYS_sched_getaffinity, 0, 0x7fffffff, p));
@@ -382,6 +385,6 @@ TEST(sums_that_overflow)
 	CALL(syscall(SYS_clone3, 0xffffffff80000000, 88));
 	CALL(syscall(SYS_openat2, -1, "x", p, (size_t)-1));
 	CALL(syscall(SYS_close_range, 5, 4, 0));
-	CALL(syscall(SYS_dup2, 0, 0x7fffffff));
+	CALL(syscall(SYS_dup3, 0, 0x7fffffff, 0));
 	CALL(syscall(SYS_fcntl, 0, F_DUPFD, -1));
 }

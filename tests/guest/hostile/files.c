@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <sys/utsname.h>
 
-#include "../guest.h"
+#include "guest.h"
+#include "guest_arch.h"
 
 static unsigned seconds(void)
 {
@@ -200,7 +201,7 @@ TEST(memory_file)
 	int fd = MUST(open("/proc/self/mem", O_RDWR));
 	char *page = mmap(NULL, 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *shared, buf[64] = "";
 	int file = make_file("shared", "file");
-	uint8_t ret[] = {0xb8, 42, 0, 0, 0, 0xc3};
+	uint8_t ret[] = {CODE_RETURN_42};
 
 	CALL(pwrite(fd, "written", 8, (off_t)(uintptr_t)constant));
 	say("%s", (const char *)(uintptr_t)constant);
@@ -368,10 +369,10 @@ struct tiny {
 
 static struct tiny tiny_program(void)
 {
-	static const uint8_t code[] = {0xb8, 60, 0, 0, 0, 0xbf, 7, 0, 0, 0, 0x0f, 0x05}; /* exit(7) */
+	static const uint8_t code[] = {CODE_EXIT_7};
 	struct tiny t = {
 		.e = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
-		      .e_type = ET_EXEC, .e_machine = EM_X86_64, .e_version = 1,
+		      .e_type = ET_EXEC, .e_machine = GUEST_ELF_MACHINE, .e_version = 1,
 		      .e_entry = 0x400000 + offsetof(struct tiny, code), .e_phoff = sizeof(Elf64_Ehdr),
 		      .e_ehsize = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 2},
 		.p = {{.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_vaddr = 0x400000, .p_filesz = sizeof t, .p_memsz = sizeof t,
@@ -400,7 +401,7 @@ TEST(survive_crafted_programs)
 	ELF("headers past the end", t.e.e_phoff = 1 << 20);
 	ELF("headers at the end of all", t.e.e_phoff = 0xfffffffffffffff0);
 	ELF("wrong class", t.e.e_ident[EI_CLASS] = ELFCLASS32);
-	ELF("wrong machine", t.e.e_machine = EM_AARCH64);
+	ELF("wrong machine", t.e.e_machine = GUEST_OTHER_MACHINE);
 	ELF("wrong type", t.e.e_type = ET_REL);
 	ELF("entry nowhere", t.e.e_entry = 0);
 	ELF("entry in the kernel", t.e.e_entry = 0xffffffff80000300);

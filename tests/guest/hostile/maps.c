@@ -5,9 +5,9 @@
  */
 #include <setjmp.h>
 #include <stdatomic.h>
-#include <ucontext.h>
 
-#include "../guest.h"
+#include "guest.h"
+#include "guest_arch.h"
 
 #define PAGES 1024 /* of each thread */
 #define THREADS 8
@@ -55,8 +55,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	if (expecting)
 		siglongjmp(back, sig);
 	ucontext_t *uc = context;
-	say("unexpected signal %d code %d at %p by %llx, trap %lld error %llx", sig, info->si_code, info->si_addr,
-	    uc->uc_mcontext.gregs[REG_RIP], uc->uc_mcontext.gregs[REG_TRAPNO], uc->uc_mcontext.gregs[REG_ERR]);
+	say("unexpected signal %d code %d at %p by %lx", sig, info->si_code, info->si_addr, CONTEXT_PC(uc));
 	_exit(70);
 }
 
@@ -404,7 +403,7 @@ static void *use_shrinking(void *arg)
 		pwrite(shrinking, at, 10, uses % 5000);
 		write(fds[1], at, 4000);
 		read(fds[0], at, 4000);
-		syscall(SYS_stat, at, at);
+		syscall(SYS_newfstatat, AT_FDCWD, at, at, 0);
 		if (uses % 64 == 0)
 			madvise(p, 8 * PAGE, MADV_DONTNEED);
 	}

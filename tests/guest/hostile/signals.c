@@ -7,9 +7,10 @@
 #include <stdatomic.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <ucontext.h>
 
-#include "../guest.h"
+#include "hostile_signals.h"
+
+#define SMALLEST_STACK 16ul /* of what every architecture takes as a stack pointer */
 
 #define THREADS 10
 
@@ -29,10 +30,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 	int here = 0;
 	(void)sig, (void)info, (void)context;
 	atomic_fetch_add(&handled, 1);
-	__asm__ volatile("pcmpeqd %%xmm0, %%xmm0; pcmpeqd %%xmm7, %%xmm7; pcmpeqd %%xmm15, %%xmm15; fninit; fldz; fldz;"
-			 "movl $0x9f80, -8(%%rsp); ldmxcsr -8(%%rsp)" ::: "xmm0", "xmm7", "xmm15", "memory");
-	if (__builtin_cpu_supports("avx"))
-		__asm__ volatile("vxorps %%ymm3, %%ymm3, %%ymm3; vxorps %%ymm12, %%ymm12, %%ymm12" ::: "xmm3", "xmm12");
+	spoil_registers();
 	if ((atomic_load(&handled) & 7) == 0)
 		sched_yield();
 	if ((atomic_load(&handled) & 31) == 1)
@@ -44,35 +42,6 @@ static void use_own_stack(void)
 	stack_t ss = {.ss_size = 4 << 20};
 	ss.ss_sp = mmap(NULL, ss.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	sigaltstack(&ss, NULL);
-}
-
-/* A loop in registers alone: every vector register, the flags, the x87 stack, MXCSR. */
-static uint64_t hold_registers(uint64_t seed, uint64_t turns)
-{
-	uint64_t bad = 0;
-	bool avx = __builtin_cpu_supports("avx");
-	uint64_t block[4] = {seed, ~seed, seed * 3, seed * 7};
-
-	if (avx)
-		__asm__ volatile("vmovups (%0), %%ymm3; vmovups (%0), %%ymm12" ::"r"(block) : "xmm3", "xmm12");
-	__asm__ volatile("movq %[seed], %%xmm0; movq %[seed], %%xmm7; movq %[seed], %%xmm15\n"
-			 "fninit; fldpi; fldl2e; mov %[seed], %%r12; mov %[seed], %%r15; mov %[seed], %%rbx\n"
-			 "movl $0x1fa0, -8(%%rsp); ldmxcsr -8(%%rsp)\n"
-			 "1: movq %%xmm0, %%rax; cmp %%rax, %[seed]; jne 2f; movq %%xmm7, %%rax; cmp %%rax, %[seed]; jne 2f\n"
-			 "movq %%xmm15, %%rax; cmp %%rax, %[seed]; jne 2f; cmp %%r12, %[seed]; jne 2f; cmp %%r15, %[seed]; jne 2f\n"
-			 "cmp %%rbx, %[seed]; jne 2f; stc; jnc 2f; std; pushf; cld; pop %%rax; test $0x400, %%eax; jz 2f\n"
-			 "dec %[turns]; jnz 1b\n"
-			 "stmxcsr -8(%%rsp); cmpl $0x1fa0, -8(%%rsp); jne 2f; fstsw %%ax; and $0x3800, %%eax; cmp $0x3000, %%eax; jne 2f\n"
-			 "jmp 3f\n2: inc %[bad]\n3: fninit; movl $0x1f80, -8(%%rsp); ldmxcsr -8(%%rsp); cld"
-			 : [bad] "+r"(bad), [turns] "+r"(turns)
-			 : [seed] "r"(seed)
-			 : "rax", "rbx", "r12", "r15", "xmm0", "xmm7", "xmm15", "memory", "cc", "st");
-	if (avx) {
-		uint64_t a[4], b[4];
-		__asm__ volatile("vmovups %%ymm3, (%0); vmovups %%ymm12, (%1)" ::"r"(a), "r"(b) : "memory");
-		bad += memcmp(a, block, 32) != 0 || memcmp(b, block, 32) != 0;
-	}
-	return bad;
 }
 
 static void *compute(void *arg)
@@ -109,10 +78,7 @@ static void *sleep_in_calls(void *arg)
 			;
 		if (n != 1 || c != 'x')
 			atomic_fetch_add(&wrong, 1);
-		__asm__ volatile("movq %2, %%xmm9; mov %3, %%eax; syscall; movq %%xmm9, %1"
-				 : "=&a"(n), "=r"(after)
-				 : "r"(before), "i"(SYS_nanosleep), "D"(&ts), "S"(NULL)
-				 : "rcx", "r11", "xmm9", "memory");
+		n = nanosleep_holding(&ts, before, &after);
 		if (after != before || (n != 0 && n != -EINTR))
 			atomic_fetch_add(&wrong, 1);
 		atomic_fetch_add(&rounds, 1);
@@ -188,8 +154,7 @@ static uint64_t random64(void)
 
 static uint64_t interesting(void)
 {
-	static const uint64_t values[] = {0, 1, 0x202, 0x3202, 0x4202, 0x100, ~0ull, 0x33, 0x2b, 0x10, 0x23, 0x800000000000,
-					  0x8000000000000000, 0xffffffff80000300, 0x7ffffffff000, 0x46505853, 0x46505845, 832, 4096};
+	static const uint64_t values[] = {INTERESTING_VALUES};
 	return random64() & 1 ? values[random64() % ARRAY_SIZE(values)] : random64();
 }
 
@@ -198,7 +163,6 @@ static void forge(int sig, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
 	uint64_t *words = context;
-	uint8_t *fp = (uint8_t *)uc->uc_mcontext.fpregs;
 
 	(void)sig, (void)info;
 	switch (forge_mode) {
@@ -206,15 +170,14 @@ static void forge(int sig, siginfo_t *info, void *context)
 		for (int i = 0; i < 3; i++)
 			words[random64() % (sizeof(*uc) / 8)] = interesting();
 		break;
-	case 1: /* the vector state */
-		for (int i = 0; i < 8; i++)
-			((uint64_t *)fp)[random64() % 104] = interesting();
+	case 1:
+		forge_vector_state(uc);
 		break;
-	case 2: /* its headers: sizes, features, compaction */
-		((uint64_t *)(fp + 464))[random64() % 16] = interesting();
+	case 2:
+		forge_headers(uc);
 		break;
-	case 3: /* its place */
-		uc->uc_mcontext.fpregs = (void *)(random64() & 1 ? interesting() : (uintptr_t)fp + (random64() & 127));
+	case 3:
+		forge_place(uc);
 		break;
 	case 4: /* everything */
 		for (size_t i = 0; i < sizeof(*uc) / 8; i++)
@@ -226,14 +189,11 @@ static void forge(int sig, siginfo_t *info, void *context)
 		size_t tail = random64() % 1024;
 		munmap(p + PAGE, PAGE);
 		memcpy(p + PAGE - tail, context, tail);
-		__asm__ volatile("mov %0, %%rsp; mov $15, %%eax; syscall" ::"r"(p + PAGE - tail));
+		return_through(p + PAGE - tail);
 		break;
 	}
-	case 6: /* flags, selectors, instruction pointer */
-		uc->uc_mcontext.gregs[REG_EFL] = (greg_t)interesting();
-		uc->uc_mcontext.gregs[REG_CSGSFS] = (greg_t)interesting();
-		if (random64() & 1)
-			uc->uc_mcontext.gregs[REG_RIP] = (greg_t)interesting();
+	case 6:
+		forge_control(uc);
 	}
 }
 
@@ -319,9 +279,9 @@ static int no_room(void *arg)
 	if ((uintptr_t)arg == 0)
 		sigaltstack(&ss, NULL);
 	if ((uintptr_t)arg == 1)
-		__asm__ volatile("mov $8, %%rsp; mov $39, %%eax; syscall; mov %%eax, %%edi; mov $10, %%esi; mov $62, %%eax; syscall" ::);
+		signal_on_stack(SMALLEST_STACK);
 	if ((uintptr_t)arg == 2)
-		__asm__ volatile("mov $-8, %%rsp; mov $39, %%eax; syscall; mov %%eax, %%edi; mov $10, %%esi; mov $62, %%eax; syscall" ::);
+		signal_on_stack(-SMALLEST_STACK);
 	raise(SIGUSR1);
 	return 0;
 }

@@ -7,7 +7,7 @@
 #include <setjmp.h>
 #include <ucontext.h>
 
-#include "../guest.h"
+#include "guest.h"
 
 struct insn {
 	const char *text;
