@@ -6,11 +6,13 @@ dist_man1_MANS += man/nacre.1 \
 	man/nacre-events.1 \
 	man/nacre-exec.1 \
 	man/nacre-features.1 \
+	man/nacre-images.1 \
 	man/nacre-kill.1 \
 	man/nacre-list.1 \
 	man/nacre-pause.1 \
 	man/nacre-ps.1 \
 	man/nacre-restore.1 \
+	man/nacre-pull.1 \
 	man/nacre-resume.1 \
 	man/nacre-run.1 \
 	man/nacre-spec.1 \

@@ -13,8 +13,8 @@ AM_TAP_LOG_DRIVER_FLAGS = --ignore-exit
 
 # Tests that boot containers; `make check-quick` leaves them out.
 SLOW_TESTS = tests/guest/guest.tap tests/e2e/e2e.tap tests/e2e/crash.tap tests/e2e/containerd.tap \
-	tests/e2e/podman.tap tests/e2e/buildah.tap tests/e2e/image.tap tests/e2e/nokvm.tap tests/e2e/cli.tap \
-	tests/guest/hostile/hostile.tap
+	tests/e2e/podman.tap tests/e2e/buildah.tap tests/e2e/image.tap tests/e2e/pull.tap tests/e2e/nokvm.tap tests/e2e/cli.tap \
+	tests/guest/hostile/hostile.tap tests/e2e/flush.tap
 TESTS += $(SLOW_TESTS)
 EXTRA_DIST += $(SLOW_TESTS) tests/guest/run tests/guest/guest.h tests/guest/guest.c \
 	tests/guest/cred.c tests/guest/file.c tests/guest/futex.c \
@@ -29,8 +29,8 @@ EXTRA_DIST += $(SLOW_TESTS) tests/guest/run tests/guest/guest.h tests/guest/gues
 	tests/guest/poll.c tests/guest/proc.c tests/guest/procfs.c tests/guest/signal.c \
 	tests/guest/code.h tests/guest/smp.c tests/guest/tlb.c \
 	tests/guest/seccomp.c tests/guest/sock.c tests/guest/timer.c tests/guest/tty.c \
-	tests/e2e/run tests/e2e/debian.sh tests/e2e/python.py tests/e2e/static.c \
-	tests/e2e/exceptions.cc tests/e2e/engines.sh
+	tests/e2e/flush.c tests/e2e/run tests/e2e/debian.sh tests/e2e/python.py tests/e2e/static.c \
+	tests/e2e/exceptions.cc tests/e2e/engines.sh tests/e2e/registry.py
 
 EXTRA_DIST += tests/bench/run tests/bench/unpack tests/bench/micro.c tests/bench/spawn.c
 .PHONY: bench

@@ -249,7 +249,7 @@ static int fetch_token(struct registry *r, struct http *h, const struct challeng
 		    credentials_basic_header(&r->credentials, basic, sizeof(basic)))
 			q.authorization = basic;
 	}
-	if (!buf_ok(&url) || !buf_ok(&form) || url.len >= HTTP_MAX_URL)
+	if (url.failed || form.failed || url.len >= HTTP_MAX_URL)
 		return oci_fail(err, EPROTO, "%s: the login's URL is too long", r->name);
 	q.url = url.s;
 	e = attempt(r, h, origin, &q, &none, &reply, err);

@@ -42,11 +42,14 @@ static int fill(const struct store *s)
 	static const char layout[] = "{\"imageLayoutVersion\":\"1.0.0\"}\n";
 	int r = 0;
 
+	cleanup_fd int lock = -1;
+
 	for (size_t i = 0; !r && i < sizeof(dirs) / sizeof(dirs[0]); i++)
 		r = make_directory(s->dir, dirs[i]);
-	if (!r && faccessat(s->dir, "oci-layout", F_OK, 0))
-		r = store_replace_file(s, "oci-layout", layout, sizeof(layout) - 1);
-	return r;
+	if (r || !faccessat(s->dir, "oci-layout", F_OK, 0))
+		return r;
+	lock = store_lock_index(s);
+	return lock < 0 ? lock : store_replace_file(s, "oci-layout", layout, sizeof(layout) - 1);
 }
 
 int store_open(struct store *s, const char *path, bool create, struct oci_error *err)
@@ -173,13 +176,20 @@ void store_leave(const struct store *s, const struct digest *d, int fd, bool rem
 	close(fd);
 }
 
+int store_lock_index(const struct store *s)
+{
+	cleanup_fd int fd =
+		openat(s->dir, "index.lock", O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	return fd < 0 || flock(fd, LOCK_EX) ? -errno : steal_fd(&fd);
+}
+
 int store_replace_file(const struct store *s, const char *name, const char *text, size_t len)
 {
 	char temporary[64];
 	cleanup_fd int fd = -1;
 	int r = 0;
 
-	/* The caller holds the lock under which alone this name is used. */
 	snprintf(temporary, sizeof(temporary), ".%s.new", name);
 	fd = openat(s->dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)

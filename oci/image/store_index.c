@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "oci/buf.h"
@@ -97,15 +96,11 @@ static int save(const struct store *s, const struct store_entry *list, size_t n,
 	return r ? oci_fail_errno(err, -r, "%s/index.json", s->path) : 0;
 }
 
-/* The lock of index.json, dropped by closing it. */
 static int lock_index(const struct store *s, struct oci_error *err)
 {
-	cleanup_fd int fd =
-		openat(s->dir, "index.lock", O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = store_lock_index(s);
 
-	if (fd < 0 || flock(fd, LOCK_EX))
-		return oci_fail_errno(err, errno, "%s/index.lock", s->path);
-	return steal_fd(&fd);
+	return fd < 0 ? oci_fail_errno(err, -fd, "%s/index.lock", s->path) : fd;
 }
 
 /* The names blobs were given are on the disk before one leads to them. */

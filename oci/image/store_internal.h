@@ -6,7 +6,9 @@
 #include "oci/image/source.h"
 #include "oci/image/store.h"
 
-/* Write it beside, flush it, rename it; the caller holds the lock of that name. 0 or -errno. */
+/* The lock under which files beside the blobs are replaced, dropped by closing it; -errno. */
+int store_lock_index(const struct store *s);
+/* Write it beside, flush it, rename it. 0 or -errno. */
 int store_replace_file(const struct store *s, const char *name, const char *text, size_t len);
 /* The store as the source of an image; nothing to close. */
 struct image_source store_source(const struct store *s);
