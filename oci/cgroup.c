@@ -273,12 +273,17 @@ int oci_cgroup_plan(struct oci_state *s, const char *path, const struct oci_cgro
 	return 0;
 }
 
-static void forget(struct oci_state *s, size_t i)
+void oci_cgroup_forget(struct oci_state *s, size_t i)
 {
 	free(s->cgroups[i].controllers);
 	free(s->cgroups[i].dir);
 	s->ncgroups--;
 	memmove(&s->cgroups[i], &s->cgroups[i + 1], (s->ncgroups - i) * sizeof(s->cgroups[0]));
+}
+
+bool oci_cgroup_forbidden(int r)
+{
+	return r == -EACCES || r == -EPERM || r == -EROFS;
 }
 
 /* Deleting the container kills what is in its groups: they must not have been somebody else's. */
@@ -302,14 +307,15 @@ int oci_cgroup_create(struct oci_state *s, const struct oci_cgroup_mount *m, int
 			oci_fail(err, EBUSY, "cgroup %s is in use: it has processes", dir);
 			/* Not ours: nothing of it is to be removed. */
 			while (s->ncgroups > kept)
-				forget(s, kept);
+				oci_cgroup_forget(s, kept);
 			return -EBUSY;
 		}
-		if (r < 0 && (n == 1 || m[i].controllers[0]) && wanted(m[i].controllers, res))
+		if (r < 0 && (n == 1 || m[i].controllers[0]) && wanted(m[i].controllers, res) &&
+		    !(s->rootless && oci_cgroup_forbidden(r)))
 			return oci_fail_errno(err, -r, "cannot create cgroup %s", dir);
 		if (r < 0) {
 			log_debug("cgroup %s left out: errno %d", dir, -r);
-			forget(s, kept);
+			oci_cgroup_forget(s, kept);
 			continue;
 		}
 		kept++;

@@ -47,6 +47,10 @@ int oci_cgroup_plan(struct oci_state *s, const char *path, const struct oci_cgro
  */
 int oci_cgroup_create(struct oci_state *s, const struct oci_cgroup_mount *m, int n,
 		      const struct oci_resources *res, struct oci_error *err);
+/* Leave a group out of the container's; and whether an error is one of permission. */
+void oci_cgroup_forget(struct oci_state *s, size_t i);
+bool oci_cgroup_forbidden(int r);
+/* What the user has no right to set is warned of and left out when the container is rootless. */
 int oci_cgroup_limits(const struct oci_state *s, const struct oci_resources *res,
 		      struct oci_error *err);
 /*

@@ -21,12 +21,17 @@ unsigned long long oci_cgroup_weight(unsigned long long shares)
 struct apply {
 	const struct oci_state *s;
 	struct oci_error *err;
+	bool lenient; /* leave out what there is no permission for */
 };
 
 static int put(const struct apply *a, const char *dir, const char *file, const char *value)
 {
 	int r = oci_cgroup_write(dir, file, value);
 
+	if (a->lenient && oci_cgroup_forbidden(r)) {
+		log_warning("%s of cgroup %s is not set: no permission", file, dir);
+		return 0;
+	}
 	return r ? oci_fail_errno(a->err, -r, "cannot set %s to %s in cgroup %s", file, value, dir)
 		 : 0;
 }
@@ -41,14 +46,19 @@ static int put_int(const struct apply *a, const char *dir, const char *file, int
 	return put(a, dir, file, text);
 }
 
+/* Where the controller's settings of the container are; NULL with *r 0: go on without. */
 static const char *need(const struct apply *a, const char *controller, const char *key, bool *v2,
 			int *r)
 {
 	const char *dir = oci_cgroup_dir(a->s, controller, v2);
 
-	*r = dir ? 0
-		 : oci_fail(a->err, ENOENT, "%s: the host has no usable %s cgroup controller", key,
-			    controller);
+	*r = 0;
+	if (!dir && a->lenient)
+		log_warning("%s is not applied on the host: no permission for %s control groups",
+			    key, controller);
+	else if (!dir)
+		*r = oci_fail(a->err, ENOENT, "%s: the host has no usable %s cgroup controller",
+			      key, controller);
 	return dir;
 }
 
@@ -187,9 +197,9 @@ static int apply_cpu(const struct apply *a, const struct oci_resources *res)
 	if (!(res->cpus && *res->cpus) && !(res->mems && *res->mems))
 		return 0;
 	dir = need(a, "cpuset", "linux.resources.cpu.cpus", &v2, &r);
-	if (!r && res->cpus && *res->cpus)
+	if (dir && res->cpus && *res->cpus)
 		r = put(a, dir, "cpuset.cpus", res->cpus);
-	if (!r && res->mems && *res->mems)
+	if (dir && !r && res->mems && *res->mems)
 		r = put(a, dir, "cpuset.mems", res->mems);
 	return r;
 }
@@ -239,7 +249,7 @@ static int apply_others(const struct apply *a, const struct oci_resources *res)
 		dir = need(a, "hugetlb", "linux.resources.hugepageLimits", &v2, &r);
 		snprintf(file, sizeof(file), "hugetlb.%s.%s", res->hugetlb[i].page_size,
 			 v2 ? "max" : "limit_in_bytes");
-		if (!r)
+		if (dir)
 			r = put_int(a, dir, file, (int64_t)res->hugetlb[i].limit, v2);
 	}
 	for (size_t i = 0; i < res->nunified && !r; i++) {
@@ -247,10 +257,16 @@ static int apply_others(const struct apply *a, const struct oci_resources *res)
 		for (size_t j = 0; j < a->s->ncgroups; j++)
 			if (!*a->s->cgroups[j].controllers)
 				dir = a->s->cgroups[j].dir;
-		if (!dir)
+		if (!dir && !a->lenient)
 			return oci_fail(a->err, ENOENT,
 					"linux.resources.unified.%s: the host has no cgroup v2",
 					res->unified[i].file);
+		if (!dir) {
+			log_warning("linux.resources.unified.%s is not applied: no permission for "
+				    "cgroup v2",
+				    res->unified[i].file);
+			continue;
+		}
 		r = put(a, dir, res->unified[i].file, res->unified[i].value);
 	}
 	return r;
@@ -259,7 +275,7 @@ static int apply_others(const struct apply *a, const struct oci_resources *res)
 int oci_cgroup_limits(const struct oci_state *s, const struct oci_resources *res,
 		      struct oci_error *err)
 {
-	struct apply a = {s, err};
+	struct apply a = {.s = s, .err = err, .lenient = s->rootless};
 	int r;
 
 	if ((r = apply_memory(&a, res)) || (r = apply_cpu(&a, res)) || (r = apply_pids(&a, res)))
@@ -282,7 +298,7 @@ bool oci_cgroup_frozen(const struct oci_state *s)
 int oci_cgroup_freeze(const struct oci_state *s, bool freeze, struct oci_error *err)
 {
 	static const struct timespec tick = {.tv_nsec = 1000 * 1000};
-	struct apply a = {s, err};
+	struct apply a = {.s = s, .err = err};
 	char text[256];
 	bool v2;
 	int r;

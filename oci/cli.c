@@ -10,6 +10,7 @@
 
 #include "oci/cleanup.h"
 #include "oci/log.h"
+#include "oci/rootless.h"
 
 static int find_option(const struct cli_option *o, const char *name, size_t len)
 {
@@ -250,17 +251,6 @@ static const char *global_string(const struct cli_values *v, const char *name)
 	return v->value[k];
 }
 
-static const char *default_root(void)
-{
-	static char path[4096];
-	const char *dir = getenv("XDG_RUNTIME_DIR");
-
-	if (geteuid() == 0 || !dir || !*dir)
-		return "/run/nacre";
-	snprintf(path, sizeof(path), "%s/nacre", dir);
-	return path;
-}
-
 static int parse_tlb(const char *mode, enum kernel_tlb *out, struct oci_error *err)
 {
 	static const char *const names[] = {
@@ -296,7 +286,8 @@ static int apply_globals(const struct cli_values *v, struct oci_global *g, struc
 		return oci_fail(err, EINVAL, "invalid log-format: %s", format);
 	if (strcmp(rootless, "auto") && !is_true(rootless) && !is_false(rootless))
 		return oci_fail(err, EINVAL, "invalid --rootless value: %s", rootless);
-	g->root = root ? root : default_root();
+	g->rootless = strcmp(rootless, "auto") ? is_true(rootless) : rootless_by_default();
+	g->root = root ? root : rootless_state_root();
 	if (g->root[0] != '/') {
 		cleanup_free char *cwd = getcwd(NULL, 0);
 		char *abs = NULL;

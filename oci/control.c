@@ -14,6 +14,12 @@
 #include "oci/cleanup.h"
 #include "oci/state.h"
 
+/*
+ * How a user namespace sees ids it does not map (user_namespaces(7)): the host's root, or the owner. No
+ * other such user comes through the state directory's mode.
+ */
+#define OVERFLOW_UID 65534
+
 /* State directories may be longer than sun_path: go through the descriptor. */
 static void address(int state_dir, struct sockaddr_un *sa)
 {
@@ -165,7 +171,7 @@ int control_accept(int listener, uid_t owner, struct control_request *req, int *
 		return -errno;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len))
 		return -errno;
-	if (peer.uid != owner && peer.uid != 0)
+	if (peer.uid != owner && peer.uid != 0 && peer.uid != OVERFLOW_UID)
 		return -EPERM;
 	/* One client must not hold up the others, nor the container's end. */
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));

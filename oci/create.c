@@ -26,6 +26,7 @@
 #include "oci/hooks.h"
 #include "oci/json.h"
 #include "oci/log.h"
+#include "oci/rootless.h"
 #include "oci/sandbox.h"
 #include "oci/seccomp.h"
 #include "oci/text.h"
@@ -59,6 +60,10 @@ static int check_options(struct birth *b, struct oci_error *err)
 		if (fcntl(fd, F_GETFD) < 0)
 			return oci_fail(err, EBADF,
 					"unable to set the file descriptor %d: it is not open", fd);
+	if (geteuid() && !b->cfg.ns[OCI_NS_USER].present)
+		return oci_fail(err, EPERM,
+				"rootless container requires user namespaces: config.json: "
+				"linux.namespaces has none (see nacre spec --rootless)");
 	if (b->g->systemd_cgroup && access("/run/systemd/system", F_OK))
 		return oci_fail(err, ENOTSUP,
 				"systemd cgroup flag passed, but systemd support for managing "
@@ -123,6 +128,7 @@ static int fill_state(struct birth *b, struct oci_error *err)
 	s->created = now_text();
 	s->oci_version = strdup(b->cfg.oci_version);
 	s->systemd_cgroup = b->g->systemd_cgroup;
+	s->rootless = b->g->rootless;
 	s->annotations = calloc(b->cfg.nannotations + 1, sizeof(*s->annotations));
 	if (!s->id || !s->created || !s->oci_version || !s->annotations)
 		return oci_fail_errno(err, ENOMEM, "container state");
@@ -213,7 +219,6 @@ static void sandbox_child(struct birth *b)
 		.log_fd = b->log_fd,
 		.stats_fd = b->stats_fd,
 		.slave = b->console.slave,
-		.owner = geteuid(),
 	};
 
 	memcpy(s.joined, b->joined, sizeof(s.joined));
@@ -315,6 +320,18 @@ static int run_early_hooks(struct birth *b, struct oci_error *err)
 	return 0;
 }
 
+static int enter_cgroups(struct birth *b, struct oci_error *err)
+{
+	struct oci_state *s = &b->c->state;
+	size_t n = s->ncgroups;
+	int r;
+
+	if (!s->rootless)
+		return oci_cgroup_attach(s, b->pid, err);
+	r = rootless_enter_cgroups(s, b->pid, err);
+	return r || s->ncgroups == n ? r : oci_state_save(b->c->dir, s, err);
+}
+
 /* Lead the clone to the point where it waits for start. */
 static int raise_sandbox(struct birth *b, struct oci_error *err)
 {
@@ -327,8 +344,8 @@ static int raise_sandbox(struct birth *b, struct oci_error *err)
 	s->pid_start = oci_pid_start_time(b->pid);
 	/* On disk before anything can go wrong: delete --force finds the process. */
 	if ((r = oci_state_save(b->c->dir, s, err)) ||
-	    (r = userns_write_maps(&b->cfg, b->pid, err)) ||
-	    (r = oci_cgroup_attach(s, b->pid, err)) || (r = adjust_oom(b, err)))
+	    (r = userns_write_maps(&b->cfg, b->pid, err)) || (r = enter_cgroups(b, err)) ||
+	    (r = adjust_oom(b, err)))
 		return r;
 	sync_send(b->sync, SYNC_GO, NULL);
 	if (oci_hooks_pause(&b->cfg) && (r = run_early_hooks(b, err)))
@@ -376,6 +393,8 @@ static int give_birth(struct birth *b, struct oci_error *err)
 	struct oci_cgroup_mount groups[OCI_MAX_CGROUPS];
 	int pair[2], r, n = oci_cgroup_mounts(groups, OCI_MAX_CGROUPS);
 
+	if (b->g->rootless)
+		rootless_cgroup_parents(groups, n);
 	if ((r = save_config(b, err)) || (r = fill_state(b, err)) || (r = open_console(b, err)) ||
 	    (r = open_log(b, err)) || (r = open_stats(b, err)) ||
 	    (r = oci_cgroup_plan(s, b->cfg.cgroups_path, groups, n, err)) ||

@@ -18,7 +18,7 @@ struct oci_global {
 	const char *stats_file; /* where the counters go at the end, NULL: nowhere */
 	unsigned max_vcpus;
 	enum kernel_tlb tlb;
-	bool debug, systemd_cgroup;
+	bool debug, systemd_cgroup, rootless;
 };
 
 struct container_options {

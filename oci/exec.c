@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,15 +59,25 @@ static void take_signals(struct stand_in *s)
 	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* Where a user namespace has to be entered first, its owner may then enter the others. */
+/*
+ * A user namespace was entered before, where that was needed for the right to enter the others. Those
+ * that are not of it are the host's, and ours already.
+ */
 static int enter(const struct stand_in *s, struct oci_error *err)
 {
-	int flags = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+	static const int each[] = {CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP,
+				   CLONE_NEWNS};
+	int all = 0;
 
-	/* Without the right to (a user namespace of its own) the process is only shown elsewhere. */
-	if (!setns(s->pidfd, flags) || errno == EPERM)
+	for (size_t i = 0; i < sizeof(each) / sizeof(each[0]); i++)
+		all |= each[i];
+	if (!setns(s->pidfd, all))
 		return 0;
-	return oci_fail_errno(err, errno, "cannot enter the container's namespaces");
+	for (size_t i = 0; i < sizeof(each) / sizeof(each[0]); i++)
+		if (setns(s->pidfd, each[i]) && errno != EPERM)
+			return oci_fail_errno(err, errno,
+					      "cannot enter the container's namespaces");
+	return 0;
 }
 
 static int ask(struct stand_in *s, struct oci_error *err)
@@ -201,15 +212,55 @@ static void child(struct stand_in *s)
 	oci_end_as(status);
 }
 
+/*
+ * An ordinary user has rights over the container's namespaces only inside its user namespace, which
+ * nobody leaves again: a go-between enters it, makes the process a child of this command, and ends.
+ * Returns in the command, with the pid, and as the process, with 0.
+ */
+static pid_t fork_by_go_between(struct stand_in *s, struct oci_error *err)
+{
+	pid_t between, pid = -EPERM;
+	int answer[2];
+
+	if (pipe2(answer, O_CLOEXEC))
+		return oci_fail_errno(err, errno, "pipe");
+	between = fork();
+	if (!between) {
+		/* Without a pid namespace of its own the container is in ours. */
+		pid = setns(s->pidfd, CLONE_NEWUSER) ||
+				      (setns(s->pidfd, CLONE_NEWPID) && errno != EPERM)
+			      ? -1
+			      : (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL,
+					       NULL);
+		if (!pid) {
+			/* Its owner is to see in /proc where it is. */
+			prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+			return 0;
+		}
+		pid = pid < 0 ? -errno : pid;
+		_exit(write(answer[1], &pid, sizeof(pid)) != sizeof(pid));
+	}
+	close(answer[1]);
+	if (between < 0 || read(answer[0], &pid, sizeof(pid)) != sizeof(pid))
+		pid = -EPERM;
+	close(answer[0]);
+	while (between > 0 && waitpid(between, NULL, 0) < 0 && errno == EINTR)
+		;
+	return pid < 0 ? oci_fail_errno(err, -pid, "cannot enter the container's namespaces") : pid;
+}
+
 /* The pid namespace is the one that counts for children only: a process cannot move itself. */
 static pid_t fork_inside(struct stand_in *s, struct oci_error *err)
 {
 	cleanup_fd int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
 	pid_t pid;
 
-	if (setns(s->pidfd, CLONE_NEWPID) && errno != EPERM)
-		return oci_fail_errno(err, errno, "cannot enter the container's pid namespace");
 	fflush(NULL);
+	if (setns(s->pidfd, CLONE_NEWPID))
+		return errno == EPERM
+			       ? fork_by_go_between(s, err)
+			       : oci_fail_errno(err, errno,
+						"cannot enter the container's pid namespace");
 	pid = fork();
 	if (pid < 0)
 		return oci_fail_errno(err, errno, "cannot make a process in the container");

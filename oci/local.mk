@@ -68,6 +68,8 @@ libnacre_a_SOURCES += \
 	oci/rootfs.c \
 	oci/rootfs.h \
 	oci/rootfs_host.c \
+	oci/rootless.c \
+	oci/rootless.h \
 	oci/sandbox.c \
 	oci/sandbox.h \
 	oci/sandbox_exec.c \

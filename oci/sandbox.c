@@ -106,6 +106,17 @@ static int drop_groups(const struct sandbox *s, struct oci_error *err)
 	return 0;
 }
 
+/* Who may ask things of the sandbox is the one who made the socket. */
+static int know_owner(struct sandbox *s, struct oci_error *err)
+{
+	struct stat st;
+
+	if (fstat(s->listener, &st))
+		return oci_fail_errno(err, errno, "cannot examine the control socket");
+	s->owner = st.st_uid;
+	return 0;
+}
+
 /* User 0 of the new user namespace: files made for the container belong to somebody it knows. */
 static int become_root(struct sandbox *s, struct oci_error *err)
 {
@@ -382,7 +393,7 @@ static int environment(struct sandbox *s, struct rootfs *root, struct oci_error 
 	int r;
 
 	if ((r = join_namespaces(s, err)) || (r = become_root(s, err)) ||
-	    (r = userns_own_ids(&s->ids, err)) ||
+	    (r = know_owner(s, err)) || (r = userns_own_ids(&s->ids, err)) ||
 	    (r = userns_check_process(&s->ids, &s->cfg->process, "config.json: process.", err)) ||
 	    (r = set_names(s, err)) || (r = loopback_up(s, err)) ||
 	    (r = apply_sysctl(s->cfg, err)) ||

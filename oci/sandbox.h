@@ -42,7 +42,7 @@ struct sandbox {
 	int bundle_fd, sync, listener, log_fd;
 	int stats_fd; /* where the counters go at the end, or -1 */
 	int slave;    /* the container's terminal, or -1 */
-	uid_t owner;
+	uid_t owner; /* of the control socket, as the sandbox's user namespace has it */
 	struct kernel_ids ids;		      /* those of the user namespace it is in */
 	struct rlimit64 limits[OCI_NRLIMITS]; /* the creator's, for what no process sets */
 	/* Joined by the creator already, so that a new user namespace does not own them. */

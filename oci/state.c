@@ -181,6 +181,7 @@ int oci_state_save(int dir, const struct oci_state *s, struct oci_error *err)
 	json_str(&b, "rootfs", s->rootfs);
 	json_str(&b, "created", s->created);
 	json_bool(&b, "systemdCgroup", s->systemd_cgroup);
+	json_bool(&b, "rootless", s->rootless);
 	json_object(&b, "annotations");
 	for (size_t i = 0; i < s->nannotations; i++)
 		json_str(&b, s->annotations[i].key, s->annotations[i].value);
@@ -258,7 +259,8 @@ static int load_tree(yajl_val v, struct oci_state *s, struct oci_error *err)
 	    (r = dup_string(&in, v, "", "created", &s->created)) ||
 	    (r = json_in_int(&in, v, "", "pid", 0, INT32_MAX, &pid)) ||
 	    (r = json_in_string(&in, v, "", "pidStartTime", &start)) ||
-	    (r = json_in_bool(&in, v, "", "systemdCgroup", &s->systemd_cgroup)))
+	    (r = json_in_bool(&in, v, "", "systemdCgroup", &s->systemd_cgroup)) ||
+	    (r = json_in_bool(&in, v, "", "rootless", &s->rootless)))
 		return r;
 	s->pid = (pid_t)pid;
 	s->pid_start = strtoull(start, NULL, 10);

@@ -35,6 +35,7 @@ struct oci_state {
 	pid_t pid;
 	unsigned long long pid_start; /* field 22 of /proc/PID/stat: pids are reused, this is not */
 	bool systemd_cgroup;
+	bool rootless; /* control groups that the user has no right to are left out */
 	struct {
 		char *key, *value;
 	} * annotations;

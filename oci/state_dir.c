@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "oci/cleanup.h"
+#include "oci/rootless.h"
 #include "oci/state.h"
 
 #define LOCK_WAIT_MS 10000
@@ -71,7 +72,7 @@ int oci_state_dir_create(const char *root, const char *id, struct oci_error *err
 		return r;
 	r = make_parents(root);
 	if (r)
-		return oci_fail_errno(err, -r, "mkdir %s", root);
+		return oci_fail_errno(err, -r, "mkdir %s%s", root, rootless_root_hint());
 	rootfd = open_root(root);
 	if (rootfd < 0)
 		return oci_fail_errno(err, -rootfd, "open %s", root);

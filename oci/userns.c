@@ -53,11 +53,6 @@ bool userns_inside(void)
 	return !all;
 }
 
-bool userns_rootless(void)
-{
-	return geteuid() || userns_inside();
-}
-
 static void helper_child(const char *helper, pid_t pid, const struct oci_idmap *m, size_t n,
 			 int errors) __attribute__((noreturn));
 static void helper_child(const char *helper, pid_t pid, const struct oci_idmap *m, size_t n,

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * User namespaces: writing a sandbox's id maps from outside, reading one's own from inside, and
- * whether nacre itself runs without the host's privileges ("rootless").
+ * User namespaces: writing a sandbox's id maps from outside, and reading one's own from inside.
  */
 #ifndef NACRE_OCI_USERNS_H
 #define NACRE_OCI_USERNS_H
@@ -15,8 +14,6 @@
 
 /* Ids are not the host's: some namespace above maps them. */
 bool userns_inside(void);
-/* What "--rootless auto" means: not the host's root, whether by id or by namespace. */
-bool userns_rootless(void);
 /*
  * Write the maps of a process just cloned into a new user namespace. One's own id is mapped by the
  * kernel's leave alone; more need newuidmap(1) and newgidmap(1) and ranges in subuid(5), subgid(5).
