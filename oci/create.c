@@ -226,16 +226,28 @@ static void sandbox_child(struct birth *b)
 	sandbox_main(&s);
 }
 
-/* Enter a namespace by path for the clone's sake; *saved brings us back. */
+/* What a new process is in from its beginning; the rest it enters or makes itself. */
+static const enum oci_ns visited[] = {OCI_NS_PID, OCI_NS_NETWORK, OCI_NS_IPC, OCI_NS_UTS};
+#define NVISITED (sizeof(visited) / sizeof(visited[0]))
+
+/*
+ * Whether the creator must be in a namespace by path for the clone's sake: a pid namespace is that of
+ * children only, and the others cannot be entered any more from a new user namespace, which does not
+ * own them. What belongs to a user namespace by path can be entered only from inside that.
+ */
+static bool must_visit(const struct birth *b, enum oci_ns ns)
+{
+	const struct oci_namespace *user = &b->cfg.ns[OCI_NS_USER];
+
+	return b->cfg.ns[ns].path && (ns == OCI_NS_PID || (user->present && !user->path));
+}
+
+/* *saved, unless it is NULL, brings us back. */
 static int visit(struct birth *b, enum oci_ns ns, int *saved, struct oci_error *err)
 {
 	const char *path = b->cfg.ns[ns].path;
 	char self[64];
 
-	*saved = -1;
-	/* Belonging to another user namespace, they can be entered only from inside it. */
-	if (!path || (b->cfg.ns[OCI_NS_USER].path && ns != OCI_NS_PID))
-		return 0;
 	snprintf(self, sizeof(self), "/proc/self/ns/%s",
 		 ns == OCI_NS_NETWORK ? "net" : oci_ns_name(ns));
 	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC),
@@ -244,16 +256,17 @@ static int visit(struct birth *b, enum oci_ns ns, int *saved, struct oci_error *
 	if (fd < 0 || back < 0 || setns(fd, (int)oci_ns_flag(ns)))
 		return oci_fail_errno(err, errno, "config.json: linux.namespaces: cannot join %s",
 				      path);
-	*saved = steal_fd(&back);
+	if (saved)
+		*saved = steal_fd(&back);
 	b->joined[ns] = true;
 	return 0;
 }
 
-static int clone_sandbox(struct birth *b, struct oci_error *err)
+/* The sandbox's pid, in the creator; the sandbox does not return. */
+static pid_t clone_process(struct birth *b, unsigned long more, struct oci_error *err)
 {
-	static const enum oci_ns visited[] = {OCI_NS_PID, OCI_NS_NETWORK, OCI_NS_IPC, OCI_NS_UTS};
-	int saved[4] = {-1, -1, -1, -1}, r = 0;
-	unsigned long flags = SIGCHLD;
+	unsigned long flags = SIGCHLD | more;
+	pid_t pid;
 
 	for (int n = 0; n < OCI_NS_COUNT; n++) {
 		bool later = n == OCI_NS_CGROUP || n == OCI_NS_TIME ||
@@ -262,20 +275,80 @@ static int clone_sandbox(struct birth *b, struct oci_error *err)
 		if (b->cfg.ns[n].present && !b->cfg.ns[n].path && !later)
 			flags |= oci_ns_flag((enum oci_ns)n);
 	}
-	for (int i = 0; i < 4 && !r; i++)
-		r = visit(b, visited[i], &saved[i], err);
 	fflush(NULL);
-	if (!r) {
-		/* Inherited: the sandbox must not look further than it is at any moment. */
-		prctl(PR_SET_NAME, OCI_COMM_CREATING);
-		b->pid = (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, NULL);
-		if (b->pid < 0)
-			r = oci_fail_errno(err, errno, "cannot make the sandbox process");
-		else if (!b->pid)
-			sandbox_child(b);
-		prctl(PR_SET_NAME, OCI_COMM);
+	/* Inherited: the sandbox must not look further than it is at any moment. */
+	prctl(PR_SET_NAME, OCI_COMM_CREATING);
+	pid = (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, NULL);
+	if (!pid)
+		sandbox_child(b);
+	if (pid < 0)
+		pid = oci_fail_errno(err, errno, "cannot make the sandbox process");
+	prctl(PR_SET_NAME, OCI_COMM);
+	return pid;
+}
+
+/*
+ * Without the host's privileges nobody comes back from a namespace: a process that visits and clones
+ * for us, and then ends.
+ */
+static pid_t clone_by_go_between(struct birth *b, struct oci_error *err)
+{
+	struct oci_error failed = {.code = ECHILD, .msg = "cannot make the sandbox process"};
+	struct {
+		pid_t pid;
+		struct oci_error err;
+	} answer = {-ECHILD, failed};
+	pid_t between;
+	int p[2];
+
+	if (pipe2(p, O_CLOEXEC))
+		return oci_fail_errno(err, errno, "pipe");
+	fflush(NULL);
+	between = fork();
+	if (!between) {
+		answer.pid = 0;
+		for (size_t i = 0; i < NVISITED && !answer.pid; i++)
+			if (must_visit(b, visited[i]))
+				answer.pid = visit(b, visited[i], NULL, &answer.err);
+		if (!answer.pid)
+			answer.pid = clone_process(b, CLONE_PARENT, &answer.err);
+		_exit(write(p[1], &answer, sizeof(answer)) != sizeof(answer));
 	}
-	for (int i = 0; i < 4; i++) {
+	close(p[1]);
+	if (between < 0 || read(p[0], &answer, sizeof(answer)) != sizeof(answer)) {
+		answer.pid = -ECHILD;
+		answer.err = failed;
+	}
+	close(p[0]);
+	while (between > 0 && waitpid(between, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (answer.pid < 0)
+		*err = answer.err;
+	return answer.pid;
+}
+
+static int clone_sandbox(struct birth *b, struct oci_error *err)
+{
+	int saved[NVISITED] = {-1, -1, -1, -1}, r = 0;
+	bool away = false;
+	pid_t pid = 0;
+
+	for (size_t i = 0; i < NVISITED; i++)
+		away |= must_visit(b, visited[i]);
+	if (away && b->g->rootless) {
+		pid = clone_by_go_between(b, err);
+	} else {
+		for (size_t i = 0; i < NVISITED && !r; i++)
+			if (must_visit(b, visited[i]))
+				r = visit(b, visited[i], &saved[i], err);
+		if (!r)
+			pid = clone_process(b, 0, err);
+	}
+	if (pid > 0)
+		b->pid = pid;
+	if (pid < 0)
+		r = pid;
+	for (size_t i = 0; i < NVISITED; i++) {
 		if (saved[i] < 0)
 			continue;
 		if (setns(saved[i], (int)oci_ns_flag(visited[i])) && !r)
