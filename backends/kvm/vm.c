@@ -2,11 +2,13 @@
 /* The KVM plugin: the VM, its memory slots, and what /dev/kvm says when it will not work. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -15,6 +17,33 @@
 /* Out of every slot's way, and below the smallest guest-physical width met (36 bits). */
 #define DROP_SLOT_GPA 0xf000000000
 #define DROP_SLOT KVM_MAX_SLOTS
+
+/* What a user namespace shows for ids it does not map (user_namespaces(7)). */
+#define OVERFLOW_GID 65534
+
+/* Whose right it could be: the device's group's, where that has one, or a single user's by an ACL. */
+static void say_forbidden(char *err, size_t errlen)
+{
+	static const char no[] = "no permission to open /dev/kvm",
+			  acl[] = "or allow the user alone (setfacl -m u:USER:rw /dev/kvm)";
+	struct group *g = NULL;
+	const char *name;
+	struct stat st;
+
+	if (stat("/dev/kvm", &st) || !st.st_gid || (st.st_mode & 060) != 060) {
+		snprintf(err, errlen,
+			 "%s: its group may not (chgrp kvm /dev/kvm; chmod g+rw /dev/kvm), %s", no,
+			 acl);
+		return;
+	}
+	if (st.st_gid != OVERFLOW_GID)
+		g = getgrgid(st.st_gid);
+	name = g ? g->gr_name : "kvm";
+	snprintf(err, errlen,
+		 "%s: add the user to the group that owns it (usermod -aG %s USER; it counts from the "
+		 "next login), %s",
+		 no, name, acl);
+}
 
 static int open_kvm(char *err, size_t errlen)
 {
@@ -28,9 +57,7 @@ static int open_kvm(char *err, size_t errlen)
 			 "/dev/kvm does not exist: load the kvm_intel or kvm_amd module, or enable "
 			 "virtualization in the firmware or the outer hypervisor");
 	else if (e == EACCES || e == EPERM)
-		snprintf(err, errlen,
-			 "no permission to open /dev/kvm: add the user to the group that owns it "
-			 "(usually kvm)");
+		say_forbidden(err, errlen);
 	else
 		snprintf(err, errlen, "cannot open /dev/kvm: %s", strerror(e));
 	return -e;
