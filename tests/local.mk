@@ -33,7 +33,8 @@ EXTRA_DIST += $(SLOW_TESTS) tests/guest/run tests/guest/guest.h tests/guest/gues
 	tests/e2e/flush.c tests/e2e/run tests/e2e/debian.sh tests/e2e/python.py tests/e2e/static.c \
 	tests/e2e/exceptions.cc tests/e2e/engines.sh tests/e2e/registry.py
 
-EXTRA_DIST += tests/bench/run tests/bench/unpack tests/bench/micro.c tests/bench/spawn.c
+EXTRA_DIST += tests/bench/run tests/bench/unpack tests/bench/micro.c tests/bench/spawn.c \
+	tests/bench/tlb tests/bench/tlb.c
 .PHONY: bench
 bench: all
 	NACRE='$(abs_top_builddir)/nacre' NACRE_BACKEND_DIR='$(abs_top_builddir)/backends/.libs' \
