@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "oci/cgroup.h"
+#include "oci/cgroup_settings.h"
 #include "oci/log.h"
 
 unsigned long long oci_cgroup_weight(unsigned long long shares)
@@ -280,7 +281,8 @@ int oci_cgroup_limits(const struct oci_state *s, const struct oci_resources *res
 
 	if ((r = apply_memory(&a, res)) || (r = apply_cpu(&a, res)) || (r = apply_pids(&a, res)))
 		return r;
-	return apply_others(&a, res);
+	r = apply_others(&a, res);
+	return r ? r : oci_cgroup_settings(s, res, err);
 }
 
 bool oci_cgroup_frozen(const struct oci_state *s)

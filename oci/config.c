@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "oci/cleanup.h"
 #include "oci/json.h"
@@ -14,7 +15,7 @@
 #include "oci/mountopt.h"
 
 #define FILE_NAME "config.json"
-#define MAX_LIST  65536 /* elements of any array: beyond every real configuration */
+#define MAX_LIST 65536 /* elements of any array: beyond every real configuration */
 
 const char *const oci_hook_names[OCI_HOOK_KINDS] = {"prestart",	       "createRuntime",
 						    "createContainer", "startContainer",
@@ -156,10 +157,15 @@ static int parse_mount(struct oci_config *cfg, yajl_val v, size_t i, struct oci_
 		return r;
 	if (!m->destination || !*m->destination)
 		return oci_fail(err, EINVAL, FILE_NAME ": %s.destination must not be empty", path);
-	if (json_get(v, "uidMappings") || json_get(v, "gidMappings"))
-		return oci_fail(err, ENOTSUP,
-				FILE_NAME ": %s.uidMappings: id-mapped mounts are not supported",
-				path);
+	if ((r = oci_config_idmap(&cfg->arena, v, path, "uidMappings", &m->uid_map, &m->nuid_map,
+				  err)) ||
+	    (r = oci_config_idmap(&cfg->arena, v, path, "gidMappings", &m->gid_map, &m->ngid_map,
+				  err)))
+		return r;
+	if (!m->nuid_map != !m->ngid_map)
+		return oci_fail(err, EINVAL, FILE_NAME ": %s.%s must be given with %s", path,
+				m->nuid_map ? "gidMappings" : "uidMappings",
+				m->nuid_map ? "uidMappings" : "gidMappings");
 	if (m->destination[0] != '/')
 		log_warning(FILE_NAME ": %s.destination \"%s\" is not absolute; taken from /", path,
 			    m->destination);
@@ -184,9 +190,15 @@ static int parse_mounts(struct oci_config *cfg, struct oci_error *err)
 		return oci_fail_errno(err, ENOMEM, FILE_NAME);
 	for (size_t i = 0; i < v->u.array.len && !r; i++)
 		r = parse_mount(cfg, v->u.array.values[i], i, &list[i], err);
+	if (r)
+		return r;
+	cfg->trees = oci_arena_alloc(&cfg->arena, v->u.array.len + 1, sizeof(*cfg->trees));
+	if (!cfg->trees)
+		return oci_fail_errno(err, ENOMEM, FILE_NAME);
+	memset(cfg->trees, -1, v->u.array.len * sizeof(*cfg->trees));
 	cfg->mounts = list;
 	cfg->nmounts = v->u.array.len;
-	return r;
+	return 0;
 }
 
 static int parse_hook(struct oci_config *cfg, yajl_val v, const char *path, struct oci_hook *h,
@@ -328,6 +340,9 @@ int oci_config_load(int bundle_fd, struct oci_config *cfg, struct oci_error *err
 
 void oci_config_free(struct oci_config *cfg)
 {
+	for (size_t i = 0; i < cfg->nmounts; i++)
+		if (cfg->trees[i] >= 0)
+			close(cfg->trees[i]);
 	oci_arena_free(&cfg->arena);
 	if (cfg->tree)
 		yajl_tree_free(cfg->tree);

@@ -43,6 +43,20 @@ struct oci_mount {
 	const char *destination, *type, *source;
 	const char *const *options;
 	size_t noptions;
+	const struct oci_idmap *uid_map, *gid_map; /* of this mount alone */
+	size_t nuid_map, ngid_map;
+};
+
+/* A CPU list as the kernel writes them ("0-3,7"), as bits. */
+struct oci_cpus {
+	bool given;
+	uint64_t bits[16];
+};
+
+/* sched_setattr(2); policy -1: not given. */
+struct oci_scheduler {
+	int policy, nice, priority;
+	uint64_t flags; /* SCHED_FLAG_* */
 };
 
 struct oci_process {
@@ -61,6 +75,9 @@ struct oci_process {
 	bool rlimit_set[OCI_NRLIMITS];
 	int oom_score_adj;
 	const char *apparmor, *selinux;
+	struct oci_scheduler scheduler;
+	int io_priority; /* ioprio_set(2): class << 13 | data; -1: not given */
+	struct oci_cpus affinity_initial, affinity_final; /* of exec'd processes */
 };
 
 struct oci_namespace {
@@ -91,6 +108,21 @@ struct oci_resources {
 		const char *file, *value;
 	} unified[64];
 	size_t nunified;
+	/* Settings that are one file's text: what else there is. NULL where a version has no such file. */
+	const struct oci_cgroup_setting {
+		const char *key; /* in the document, for errors */
+		const char *controller, *controller2;
+		const char *file, *value, *file2, *value2; /* of version 1 and of version 2 */
+	} * settings;
+	size_t nsettings;
+};
+
+struct oci_device {
+	const char *path;
+	mode_t mode; /* with its type */
+	unsigned major, minor;
+	uid_t uid;
+	gid_t gid;
 };
 
 struct oci_hook {
@@ -126,6 +158,7 @@ struct oci_config {
 	struct oci_process process;
 	const struct oci_mount *mounts;
 	size_t nmounts;
+	int *trees; /* of each mount: an id-mapped tree the creator made (idmap.h), or -1 */
 	struct oci_hooks hooks[OCI_HOOK_KINDS];
 	const struct oci_pair *annotations, *sysctl;
 	size_t nannotations, nsysctl;
@@ -134,9 +167,15 @@ struct oci_config {
 	size_t nuid_map, ngid_map;
 	const char *cgroups_path;
 	unsigned long rootfs_propagation; /* MS_*, 0: not given */
+	const char *mount_label;	  /* SELinux's, NULL: none */
+	unsigned long personality;	  /* personality(2) */
+	bool has_time_offsets;
+	int64_t time_offset[2][2]; /* monotonic, boottime: seconds, nanoseconds */
+	const struct oci_device *devices;
+	size_t ndevices;
 	const char *const *masked_paths, *const *readonly_paths;
 	size_t nmasked, nreadonly;
-	yajl_val seccomp_tree; /* linux.seccomp as written; NULL: none */
+	yajl_val seccomp_tree;		   /* linux.seccomp as written; NULL: none */
 	const struct sock_filter *seccomp; /* compiled by oci_seccomp_compile() */
 	size_t nseccomp;
 	struct oci_resources resources;
@@ -165,6 +204,18 @@ int oci_resources_parse(struct oci_arena **arena, yajl_val obj, const char *file
 			struct oci_resources *out, struct oci_error *err);
 /* The linux object; config_linux.c. */
 int oci_config_linux(struct oci_config *cfg, yajl_val linux_obj, struct oci_error *err);
+/* Its devices, personality, timeOffsets, sysctl and intelRdt; config_machine.c. */
+int oci_config_machine(struct oci_config *cfg, yajl_val linux_obj, struct oci_error *err);
+/* An array of id mappings, member `key` of obj at `path`. */
+int oci_config_idmap(struct oci_arena **arena, yajl_val obj, const char *path, const char *key,
+		     const struct oci_idmap **out, size_t *n, struct oci_error *err);
+/* scheduler, ioPriority and execCPUAffinity of a process object; config_sched.c. */
+int oci_process_sched(yajl_val obj, const char *file, const char *path, struct oci_process *p,
+		      struct oci_error *err);
+/* "0-3,7" to bits; false when it is no such list or names a CPU past 1023. */
+bool oci_cpus_parse(const char *text, struct oci_cpus *out);
+const char *oci_sched_policy_name(int policy);
+const char *oci_io_class_name(int class);
 /* An array of strings as a NULL-terminated list; *out NULL when absent. */
 int oci_config_strings(struct oci_arena **arena, yajl_val obj, const char *file, const char *path,
 		       const char *key, char ***out, size_t *n, struct oci_error *err);

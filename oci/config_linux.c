@@ -57,8 +57,6 @@ static int parse_namespace(struct oci_config *cfg, yajl_val v, size_t i, struct 
 	if (cfg->ns[ns].present)
 		return oci_fail(err, EINVAL, FILE_NAME ": %s.type: duplicated namespace \"%s\"",
 				path, type);
-	if (ns == OCI_NS_TIME)
-		log_warning(FILE_NAME ": %s (time) is not applied", path);
 	cfg->ns[ns].present = true;
 	cfg->ns[ns].path = file && *file ? file : NULL;
 	return 0;
@@ -75,35 +73,34 @@ static int parse_namespaces(struct oci_config *cfg, yajl_val lx, struct oci_erro
 	return r;
 }
 
-static int parse_idmap(struct oci_config *cfg, yajl_val lx, const char *key,
-		       const struct oci_idmap **out, size_t *n, struct oci_error *err)
+int oci_config_idmap(struct oci_arena **arena, yajl_val obj, const char *path, const char *key,
+		     const struct oci_idmap **out, size_t *n, struct oci_error *err)
 {
 	struct json_in in = {FILE_NAME, err};
 	struct oci_idmap *maps;
 	yajl_val list;
 	/* user_namespaces(7): at most 340 lines. */
-	int r = json_in_array(&in, lx, "linux", key, 340, &list);
+	int r = json_in_array(&in, obj, path, key, 340, &list);
 
 	if (r || !list)
 		return r;
-	maps = oci_arena_alloc(&cfg->arena, list->u.array.len + 1, sizeof(*maps));
+	maps = oci_arena_alloc(arena, list->u.array.len + 1, sizeof(*maps));
 	if (!maps)
 		return oci_fail_errno(err, ENOMEM, FILE_NAME);
 	for (size_t i = 0; i < list->u.array.len; i++) {
 		yajl_val v = list->u.array.values[i];
 		int64_t c = 0, h = 0, s = 0;
-		char path[64];
+		char at[128];
 
-		snprintf(path, sizeof(path), "linux.%s[%zu]", key, i);
+		snprintf(at, sizeof(at), "%s.%s[%zu]", path, key, i);
 		if (!YAJL_IS_OBJECT(v))
-			return oci_fail(err, EINVAL, FILE_NAME ": %s must be an object", path);
-		if ((r = json_in_int(&in, v, path, "containerID", 0, UINT32_MAX - 1, &c)) ||
-		    (r = json_in_int(&in, v, path, "hostID", 0, UINT32_MAX - 1, &h)) ||
-		    (r = json_in_int(&in, v, path, "size", 0, UINT32_MAX, &s)))
+			return oci_fail(err, EINVAL, FILE_NAME ": %s must be an object", at);
+		if ((r = json_in_int(&in, v, at, "containerID", 0, UINT32_MAX - 1, &c)) ||
+		    (r = json_in_int(&in, v, at, "hostID", 0, UINT32_MAX - 1, &h)) ||
+		    (r = json_in_int(&in, v, at, "size", 0, UINT32_MAX, &s)))
 			return r;
 		if (s < 1)
-			return oci_fail(err, EINVAL, FILE_NAME ": %s.size must be at least 1",
-					path);
+			return oci_fail(err, EINVAL, FILE_NAME ": %s.size must be at least 1", at);
 		maps[i] = (struct oci_idmap){(uint32_t)c, (uint32_t)h, (uint32_t)s};
 	}
 	*out = maps;
@@ -148,26 +145,17 @@ static int check_paths(const char *key, const char *const *list, size_t n, struc
 
 static void warn_unapplied(yajl_val lx)
 {
-	static const struct {
-		const char *key, *why;
-	} keys[] = {
-		{"intelRdt", "not applied"},
-		{"mountLabel", "not applied"},
-		{"personality", "not applied"},
-		{"timeOffsets", "not applied"},
-		{"memoryPolicy", "not applied"},
-		{"netDevices", "not applied"},
-		{"devices", "not applied: containers have the default devices only"},
-	};
+	/* Members newer than version 1.2 of the specification. */
+	static const char *const keys[] = {"memoryPolicy", "netDevices"};
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		yajl_val v = json_get(lx, keys[i].key);
+		yajl_val v = json_get(lx, keys[i]);
 
 		if (!v || (YAJL_IS_STRING(v) && !*v->u.string) ||
 		    (YAJL_IS_ARRAY(v) && !v->u.array.len) ||
 		    (YAJL_IS_OBJECT(v) && !v->u.object.len))
 			continue;
-		log_warning("linux.%s is %s", keys[i].key, keys[i].why);
+		log_warning(FILE_NAME ": linux.%s is not applied", keys[i]);
 	}
 }
 
@@ -178,10 +166,13 @@ int oci_config_linux(struct oci_config *cfg, yajl_val lx, struct oci_error *err)
 	int r;
 
 	if ((r = parse_namespaces(cfg, lx, err)) ||
-	    (r = parse_idmap(cfg, lx, "uidMappings", &cfg->uid_map, &cfg->nuid_map, err)) ||
-	    (r = parse_idmap(cfg, lx, "gidMappings", &cfg->gid_map, &cfg->ngid_map, err)) ||
+	    (r = oci_config_idmap(&cfg->arena, lx, "linux", "uidMappings", &cfg->uid_map,
+				  &cfg->nuid_map, err)) ||
+	    (r = oci_config_idmap(&cfg->arena, lx, "linux", "gidMappings", &cfg->gid_map,
+				  &cfg->ngid_map, err)) ||
 	    (r = json_in_string(&in, lx, "linux", "cgroupsPath", &cfg->cgroups_path)) ||
 	    (r = parse_propagation(cfg, lx, err)) ||
+	    (r = json_in_string(&in, lx, "linux", "mountLabel", &cfg->mount_label)) ||
 	    (r = oci_config_pairs(&cfg->arena, lx, FILE_NAME, "linux", "sysctl", &cfg->sysctl,
 				  &cfg->nsysctl, err)) ||
 	    (r = oci_config_strings(&cfg->arena, lx, FILE_NAME, "linux", "maskedPaths",
@@ -206,5 +197,5 @@ int oci_config_linux(struct oci_config *cfg, yajl_val lx, struct oci_error *err)
 				FILE_NAME ": linux.%s needs a user namespace in linux.namespaces",
 				cfg->nuid_map ? "uidMappings" : "gidMappings");
 	warn_unapplied(lx);
-	return 0;
+	return oci_config_machine(cfg, lx, err);
 }

@@ -240,29 +240,6 @@ static int parse_console(const struct where *w, yajl_val obj, struct oci_process
 	return 0;
 }
 
-static int warn_unapplied(const struct where *w, yajl_val obj, struct oci_process *p)
-{
-	static const char *const keys[] = {"scheduler", "ioPriority", "execCPUAffinity"};
-	struct json_in in = {w->file, w->err};
-	char path[128];
-	int r;
-
-	if ((r = json_in_string(&in, obj, w->path, "apparmorProfile", &p->apparmor)) ||
-	    (r = json_in_string(&in, obj, w->path, "selinuxLabel", &p->selinux)))
-		return r;
-	if (p->apparmor && *p->apparmor)
-		log_warning("%s: %s is not applied", w->file,
-			    at(w, "apparmorProfile", path, sizeof(path)));
-	if (p->selinux && *p->selinux)
-		log_warning("%s: %s is not applied", w->file,
-			    at(w, "selinuxLabel", path, sizeof(path)));
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-		if (json_get(obj, keys[i]))
-			log_warning("%s: %s is not applied", w->file,
-				    at(w, keys[i], path, sizeof(path)));
-	return 0;
-}
-
 int oci_process_parse(struct oci_arena **arena, yajl_val obj, const char *file, const char *path,
 		      struct oci_process *out, struct oci_error *err)
 {
@@ -271,16 +248,20 @@ int oci_process_parse(struct oci_arena **arena, yajl_val obj, const char *file, 
 	int64_t oom = INT64_MIN;
 	int r;
 
-	*out = (struct oci_process){.umask = (mode_t)-1};
+	*out = (struct oci_process){.umask = (mode_t)-1,
+				    .scheduler = {.policy = -1},
+				    .io_priority = -1};
 	if ((r = parse_argv(&w, obj, out)) || (r = parse_console(&w, obj, out)) ||
 	    (r = parse_user(&w, obj, out)) || (r = parse_caps(&w, obj, out)) ||
 	    (r = parse_rlimits(&w, obj, out)) ||
 	    (r = json_in_bool(&in, obj, path, "noNewPrivileges", &out->no_new_privs)) ||
-	    (r = json_in_int(&in, obj, path, "oomScoreAdj", -1000, 1000, &oom)))
+	    (r = json_in_int(&in, obj, path, "oomScoreAdj", -1000, 1000, &oom)) ||
+	    (r = json_in_string(&in, obj, path, "apparmorProfile", &out->apparmor)) ||
+	    (r = json_in_string(&in, obj, path, "selinuxLabel", &out->selinux)))
 		return r;
 	out->has_oom_score_adj = oom != INT64_MIN;
 	out->oom_score_adj = out->has_oom_score_adj ? (int)oom : 0;
-	return warn_unapplied(&w, obj, out);
+	return oci_process_sched(obj, file, path, out, err);
 }
 
 int oci_env_default(struct oci_arena **arena, char *const **env, const char *pair)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "oci/config.h"
+#include "oci/config_settings.h"
 #include "oci/json.h"
 #include "oci/log.h"
 
@@ -60,7 +61,8 @@ static int opt_u64(struct json_in *in, yajl_val obj, const char *path, const cha
 
 static int parse_memory(const struct where *w, yajl_val obj, struct oci_resources *res)
 {
-	static const char *const unapplied[] = {"kernel", "kernelTCP", "checkBeforeUpdate"};
+	static const char *const unapplied[] = {"kernel", "kernelTCP", "useHierarchy",
+						"checkBeforeUpdate"};
 	struct json_in in = {w->file, w->err};
 	char path[128];
 	yajl_val m;
@@ -87,13 +89,12 @@ static int parse_memory(const struct where *w, yajl_val obj, struct oci_resource
 	    res->memory_swap < res->memory)
 		return oci_fail(w->err, EINVAL, "%s: %s.swap must not be less than limit", w->file,
 				path);
-	warn_keys(w, path, m, unapplied, 3);
+	warn_keys(w, path, m, unapplied, 4);
 	return 0;
 }
 
 static int parse_cpu(const struct where *w, yajl_val obj, struct oci_resources *res)
 {
-	static const char *const unapplied[] = {"burst", "idle"};
 	struct json_in in = {w->file, w->err};
 	char path[128];
 	yajl_val c;
@@ -115,7 +116,6 @@ static int parse_cpu(const struct where *w, yajl_val obj, struct oci_resources *
 	res->has_period = res->has_period && res->period;
 	res->has_rt_period = res->has_rt_period && res->rt_period;
 	res->has_rt_runtime = res->has_rt_runtime && res->rt_runtime;
-	warn_keys(w, path, c, unapplied, 2);
 	return 0;
 }
 
@@ -175,13 +175,6 @@ static int parse_unified(const struct where *w, yajl_val obj, struct oci_resourc
 int oci_resources_parse(struct oci_arena **arena, yajl_val obj, const char *file, const char *path,
 			struct oci_resources *res, struct oci_error *err)
 {
-	static const char *const blkio_unapplied[] = {"leafWeight",
-						      "weightDevice",
-						      "throttleReadBpsDevice",
-						      "throttleWriteBpsDevice",
-						      "throttleReadIOPSDevice",
-						      "throttleWriteIOPSDevice"};
-	static const char *const unapplied[] = {"network", "rdma"};
 	struct where w = {arena, file, path, err};
 	struct json_in in = {file, err};
 	char p[128];
@@ -197,10 +190,7 @@ int oci_resources_parse(struct oci_arena **arena, yajl_val obj, const char *file
 	    (r = opt_u64(&in, v, p, "weight", &res->has_blkio_weight, &res->blkio_weight)))
 		return r;
 	res->has_blkio_weight = res->has_blkio_weight && res->blkio_weight;
-	if (v)
-		warn_keys(&w, p, v, blkio_unapplied, 6);
 	if ((r = parse_hugetlb(&w, obj, res)) || (r = parse_unified(&w, obj, res)))
 		return r;
-	warn_keys(&w, path, obj, unapplied, 2);
-	return 0;
+	return oci_resources_settings(arena, obj, file, path, res, err);
 }

@@ -24,6 +24,7 @@
 #include "oci/console.h"
 #include "oci/control.h"
 #include "oci/hooks.h"
+#include "oci/idmap.h"
 #include "oci/json.h"
 #include "oci/log.h"
 #include "oci/rootless.h"
@@ -101,6 +102,8 @@ static int load_bundle(struct birth *b, struct oci_error *err)
 		r = check_options(b, err);
 	if (!r)
 		r = oci_seccomp_compile(&b->cfg, err);
+	if (!r)
+		r = oci_idmap_trees(&b->cfg, b->bundle_fd, err);
 	if (r)
 		return r;
 	s->bundle = realpath(b->o->bundle, NULL);

@@ -2,6 +2,8 @@
 nacre_SOURCES += oci/main.c
 
 libnacre_a_SOURCES += \
+	oci/apply.c \
+	oci/apply.h \
 	oci/buf.c \
 	oci/buf.h \
 	oci/caps.c \
@@ -10,6 +12,8 @@ libnacre_a_SOURCES += \
 	oci/cgroup.h \
 	oci/cgroup_limits.c \
 	oci/cgroup_oom.c \
+	oci/cgroup_settings.c \
+	oci/cgroup_settings.h \
 	oci/cgroup_stats.c \
 	oci/cgroup_stats_io.c \
 	oci/cgroup_sub.c \
@@ -39,8 +43,12 @@ libnacre_a_SOURCES += \
 	oci/config.c \
 	oci/config.h \
 	oci/config_linux.c \
+	oci/config_machine.c \
 	oci/config_process.c \
 	oci/config_resources.c \
+	oci/config_sched.c \
+	oci/config_settings.c \
+	oci/config_settings.h \
 	oci/console.c \
 	oci/console.h \
 	oci/container.c \
@@ -56,6 +64,8 @@ libnacre_a_SOURCES += \
 	oci/foreground.h \
 	oci/hooks.c \
 	oci/hooks.h \
+	oci/idmap.c \
+	oci/idmap.h \
 	oci/json.c \
 	oci/lsm.c \
 	oci/lsm.h \
@@ -67,6 +77,7 @@ libnacre_a_SOURCES += \
 	oci/process_json.c \
 	oci/rootfs.c \
 	oci/rootfs.h \
+	oci/rootfs_copy.c \
 	oci/rootfs_host.c \
 	oci/rootless.c \
 	oci/rootless.h \

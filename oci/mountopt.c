@@ -13,7 +13,7 @@
 #define MS_LAZYTIME (1 << 25)
 #endif
 
-enum kind { SET, CLEAR, PROPAGATION, REC_SET, REC_CLEAR, COPY_UP };
+enum kind { SET, CLEAR, PROPAGATION, REC_SET, REC_CLEAR, COPY_UP, IDMAP };
 
 struct option {
 	const char *name;
@@ -32,6 +32,7 @@ static const struct option options[] = {
 	{"diratime", CLEAR, MS_NODIRATIME},
 	{"dirsync", SET, MS_DIRSYNC},
 	{"exec", CLEAR, MS_NOEXEC},
+	{"idmap", IDMAP, 0},
 	{"iversion", SET, MS_I_VERSION},
 	{"lazytime", SET, MS_LAZYTIME},
 	{"loud", CLEAR, MS_SILENT},
@@ -56,6 +57,7 @@ static const struct option options[] = {
 	{"relatime", SET, MS_RELATIME},
 	{"remount", SET, MS_REMOUNT},
 	{"rexec", REC_CLEAR, MOUNT_ATTR_NOEXEC},
+	{"ridmap", IDMAP, MS_REC},
 	{"rnoatime", REC_SET, MOUNT_ATTR_NOATIME},
 	{"rnodev", REC_SET, MOUNT_ATTR_NODEV},
 	{"rnodiratime", REC_SET, MOUNT_ATTR_NODIRATIME},
@@ -105,7 +107,9 @@ static void apply(struct oci_mount_options *o, const struct option *opt)
 		o->cleared |= opt->value;
 		break;
 	case PROPAGATION:
-		o->propagation = opt->value;
+		/* "rslave" and "shared" together are two settings: mount_namespaces(7). */
+		if (o->npropagation < sizeof(o->propagation) / sizeof(o->propagation[0]))
+			o->propagation[o->npropagation++] = opt->value;
 		break;
 	case REC_SET:
 		/* MOUNT_ATTR_RELATIME is 0: the access-time mode is a field, not a bit. */
@@ -125,6 +129,10 @@ static void apply(struct oci_mount_options *o, const struct option *opt)
 					      opt->value == MOUNT_ATTR_RELATIME
 				      ? (uint64_t)MOUNT_ATTR__ATIME
 				      : opt->value;
+		break;
+	case IDMAP:
+		o->idmap = true;
+		o->idmap_recursive |= opt->value != 0;
 		break;
 	case COPY_UP:
 		o->copy_up = true;
@@ -153,6 +161,13 @@ int oci_mount_options_parse(const char *const *list, size_t n, const char *key,
 		}
 		if (!*list[i])
 			continue;
+		if (!strncmp(list[i], "idmap=", 6)) {
+			oci_mount_options_free(out);
+			return oci_fail(err, EINVAL,
+					"%s[%zu]: \"%s\": mappings are given by uidMappings and "
+					"gidMappings",
+					key, i, list[i]);
+		}
 		if (out->data.len)
 			buf_str(&out->data, ",");
 		buf_str(&out->data, list[i]);

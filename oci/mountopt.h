@@ -13,10 +13,12 @@
 struct oci_mount_options {
 	unsigned long flags;   /* MS_*, what a plain mount(2) takes; MS_BIND, MS_REC among them */
 	unsigned long cleared; /* MS_* asked to be off, for binds of restricted mounts */
-	unsigned long propagation; /* MS_SHARED, MS_SLAVE, ... with MS_REC, or 0 */
-	uint64_t rec_set, rec_clr; /* MOUNT_ATTR_* for the whole tree ("rro" and friends) */
-	bool copy_up;		   /* tmpcopyup */
-	struct buf data;	   /* options left for the file system, comma separated */
+	unsigned long propagation[4]; /* MS_SHARED, MS_SLAVE, ... with MS_REC, in their order */
+	size_t npropagation;
+	uint64_t rec_set, rec_clr;   /* MOUNT_ATTR_* for the whole tree ("rro" and friends) */
+	bool copy_up;		     /* tmpcopyup */
+	bool idmap, idmap_recursive; /* idmap, ridmap */
+	struct buf data;	     /* options left for the file system, comma separated */
 };
 
 void oci_mount_options_free(struct oci_mount_options *o);

@@ -36,6 +36,38 @@ static void strings(struct buf *b, const char *key, char *const *list)
 	json_strings(b, key, (const char *const *)list, n);
 }
 
+static void cpus(struct buf *b, const char *key, const struct oci_cpus *set)
+{
+	cleanup_buf struct buf list = {0};
+
+	for (unsigned i = 0; i < 1024; i++)
+		if (set->bits[i / 64] >> i % 64 & 1)
+			buf_printf(&list, "%s%u", list.len ? "," : "", i);
+	if (set->given && buf_ok(&list))
+		json_str(b, key, list.s);
+}
+
+static void scheduling(struct buf *b, const struct oci_process *p)
+{
+	if (p->scheduler.policy >= 0) {
+		json_object(b, "scheduler");
+		json_str(b, "policy", oci_sched_policy_name(p->scheduler.policy));
+		json_int(b, "nice", p->scheduler.nice);
+		json_int(b, "priority", p->scheduler.priority);
+		json_end_object(b);
+	}
+	if (p->io_priority >= 0) {
+		json_object(b, "ioPriority");
+		json_str(b, "class", oci_io_class_name(p->io_priority >> 13));
+		json_int(b, "priority", p->io_priority & 7);
+		json_end_object(b);
+	}
+	json_object(b, "execCPUAffinity");
+	cpus(b, "initial", &p->affinity_initial);
+	cpus(b, "final", &p->affinity_final);
+	json_end_object(b);
+}
+
 void oci_process_json(struct buf *b, const struct oci_process *p)
 {
 	json_object(b, NULL);
@@ -63,5 +95,6 @@ void oci_process_json(struct buf *b, const struct oci_process *p)
 	}
 	json_end_array(b);
 	json_bool(b, "noNewPrivileges", p->no_new_privs);
+	scheduling(b, p);
 	json_end_object(b);
 }

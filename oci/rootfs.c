@@ -17,6 +17,7 @@
 #include "oci/log.h"
 #include "oci/mountopt.h"
 #include "oci/text.h"
+#include "oci/walls.h"
 
 int rootfs_open(int rootfd, const char *path, int flags)
 {
@@ -170,8 +171,6 @@ static int mount_own(struct rootfs *r, const struct oci_mount *m, const char *fs
 
 	if (e)
 		return e;
-	if (o.copy_up)
-		log_warning("%s: tmpcopyup is not applied", key);
 	/* The place of a file system of ours must exist where the guest lists its parent. */
 	if (!under_own) {
 		fd = rootfs_make_target(r->fd, target, false);
@@ -194,18 +193,22 @@ static int mount_one(struct rootfs *r, const struct oci_mount *m, size_t i, int 
 	static const char *const own[] = {"proc", "tmpfs", "devpts", "mqueue"};
 	const char *type = m->type ? m->type : "";
 	char target[4096], key[64];
-	bool bind = !strcmp(type, "bind"), under_own;
+	bool bind = !strcmp(type, "bind"), copy_up = false, under_own;
 
 	snprintf(key, sizeof(key), "config.json: mounts[%zu]", i);
-	for (size_t j = 0; j < m->noptions; j++)
+	for (size_t j = 0; j < m->noptions; j++) {
 		bind |= !strcmp(m->options[j], "bind") || !strcmp(m->options[j], "rbind");
+		copy_up |= !strcmp(m->options[j], "tmpcopyup");
+	}
 	if (clean_path(m->destination, target, sizeof(target)) || !strcmp(target, "/"))
 		return oci_fail(err, EINVAL, "%s.destination: cannot mount over %s", key,
 				m->destination);
 	under_own = rootfs_is_own(r, target);
 	if (!bind && !strcmp(type, "tmpfs") && !strcmp(target, "/dev"))
 		return mount_own(r, m, "dev", target, key, under_own, err);
-	for (size_t j = 0; !bind && j < sizeof(own) / sizeof(own[0]); j++)
+	/* With something to begin with it is the host's tmpfs; on a file system of ours there is nothing. */
+	copy_up = copy_up && !bind && !under_own && !strcmp(type, "tmpfs");
+	for (size_t j = 0; !bind && !copy_up && j < sizeof(own) / sizeof(own[0]); j++)
 		if (!strcmp(type, own[j]))
 			return mount_own(r, m, own[j], target, key, under_own, err);
 	if (!bind && !strcmp(type, "cgroup"))
@@ -217,7 +220,11 @@ static int mount_one(struct rootfs *r, const struct oci_mount *m, size_t i, int 
 static int default_dev(struct rootfs *r, struct oci_error *err)
 {
 	static const char *const options[] = {"nosuid", "strictatime", "mode=755"};
-	const struct oci_mount dev = {"/dev", "tmpfs", "tmpfs", options, 3};
+	const struct oci_mount dev = {.destination = "/dev",
+				      .type = "tmpfs",
+				      .source = "tmpfs",
+				      .options = options,
+				      .noptions = 3};
 
 	for (size_t i = 0; i < r->nmounts; i++)
 		if (!strcmp(r->mounts[i].target, "/dev"))
@@ -234,14 +241,47 @@ static int set_flags(const char *path, unsigned long flags, bool recursive, stru
 	return 0;
 }
 
+/* pivot_root(2) refuses a root below a shared mount. */
+static int make_parent_private(const char *path)
+{
+	cleanup_fd int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	for (;;) {
+		struct statx st;
+		char self[64];
+		int up;
+
+		if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_INO, &st))
+			return -errno;
+		if (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) {
+			snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+			return mount(NULL, self, NULL, MS_PRIVATE, NULL) ? -errno : 0;
+		}
+		up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		close(fd);
+		fd = up;
+	}
+}
+
 int rootfs_prepare(struct rootfs *r, const struct oci_config *cfg, int bundle_fd,
 		   struct oci_error *err)
 {
-	unsigned long prop = cfg->rootfs_propagation ? cfg->rootfs_propagation : MS_SLAVE | MS_REC;
+	bool shared = cfg->rootfs_propagation & MS_SHARED;
 	int e;
 
-	if (mount(NULL, "/", NULL, prop, NULL))
+	r->tree = -1;
+	r->propagation = cfg->rootfs_propagation;
+	r->label = cfg->mount_label && *cfg->mount_label ? cfg->mount_label : NULL;
+	if (r->label && !walls_selinux_enabled())
+		return oci_fail(
+			err, ENOTSUP,
+			"config.json: linux.mountLabel is specified, but SELinux is disabled "
+			"or not supported");
+	/* What is mounted for the container must not show on the host unless that is asked for. */
+	if (mount(NULL, "/", NULL, shared ? cfg->rootfs_propagation : MS_SLAVE | MS_REC, NULL))
 		return oci_fail_errno(err, errno, "cannot set the propagation of /");
+	if (shared && (e = make_parent_private(r->path)))
+		return oci_fail_errno(err, -e, "config.json: linux.rootfsPropagation: %s", r->path);
 	/* A mount point of its own, for pivot_root; private, or the pivot would be refused. */
 	if (mount(r->path, r->path, NULL, MS_BIND | MS_REC, NULL) ||
 	    mount(NULL, r->path, NULL, MS_PRIVATE, NULL))
@@ -253,8 +293,11 @@ int rootfs_prepare(struct rootfs *r, const struct oci_config *cfg, int bundle_fd
 	r->fd = open(r->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (r->fd < 0)
 		return oci_fail_errno(err, errno, "cannot open rootfs %s", r->path);
-	for (size_t i = 0; i < cfg->nmounts && !e; i++)
+	for (size_t i = 0; i < cfg->nmounts && !e; i++) {
+		r->tree = cfg->trees[i];
 		e = mount_one(r, &cfg->mounts[i], i, bundle_fd, err);
+	}
+	r->tree = -1;
 	if (!e)
 		e = default_dev(r, err);
 	/* runc makes the working directory too; where it cannot be made, loading init will say so. */
@@ -285,6 +328,8 @@ int rootfs_enter(struct rootfs *r, bool no_pivot, struct oci_error *err)
 		if (umount2(".", MNT_DETACH))
 			return oci_fail_errno(err, errno, "cannot detach the host's file systems");
 	}
+	if (r->propagation && mount(NULL, "/", NULL, r->propagation, NULL))
+		return oci_fail_errno(err, errno, "config.json: linux.rootfsPropagation");
 	if (chdir("/"))
 		return oci_fail_errno(err, errno, "chdir /");
 	return 0;

@@ -18,6 +18,10 @@ struct rootfs {
 	int fd;		  /* the container's root directory */
 	const char *path; /* canonical, on the host */
 
+	int tree;		   /* of the mount that is being made, made before; or -1 */
+	unsigned long propagation; /* MS_* of the root in the end, 0: as it is */
+	const char *label;	   /* SELinux context of new file systems, or NULL */
+
 	struct kernel_mount *mounts;
 	size_t nmounts, cap;
 };
@@ -49,5 +53,11 @@ int rootfs_list(struct rootfs *r, const char *target, const char *fstype, int di
 		struct oci_error *err);
 /* A descriptor of what is mounted at target now, for the list. -errno. */
 int rootfs_open_mounted(int rootfd, const char *target);
+
+/*
+ * rootfs_copy.c: fill the new file system of the detached mount `tree` with what is in the directory
+ * `from`, links not followed. 0 or -errno.
+ */
+int rootfs_copy_up(int from, int tree);
 
 #endif

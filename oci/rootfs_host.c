@@ -42,25 +42,32 @@ static int set_attributes(int tree, const struct oci_mount_options *o)
 	return 0;
 }
 
-static int set_propagation(int tree, unsigned long mode)
+static int set_propagation(int tree, const struct oci_mount_options *o)
 {
-	struct mount_attr attr = {.propagation = mode & ~(unsigned long)MS_REC};
+	static const unsigned long alone = MS_PRIVATE | MS_REC;
+	const unsigned long *mode = o->npropagation ? o->propagation : &alone;
 
-	return mount_setattr(tree, "", AT_EMPTY_PATH | (mode & MS_REC ? AT_RECURSIVE : 0), &attr,
-			     sizeof(attr))
-		       ? -errno
-		       : 0;
+	for (size_t i = 0; i < (o->npropagation ? o->npropagation : 1); i++) {
+		struct mount_attr attr = {.propagation = mode[i] & ~(unsigned long)MS_REC};
+
+		if (mount_setattr(tree, "", AT_EMPTY_PATH | (mode[i] & MS_REC ? AT_RECURSIVE : 0),
+				  &attr, sizeof(attr)))
+			return -errno;
+	}
+	return 0;
 }
 
 /* A detached copy of the source's tree; *file says that it is not a directory. */
-static int bind_tree(const struct oci_mount *m, const struct oci_mount_options *o, int bundle_fd,
-		     bool *file)
+static int bind_tree(const struct rootfs *r, const struct oci_mount *m,
+		     const struct oci_mount_options *o, int bundle_fd, bool *file)
 {
 	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
 	struct stat st;
 	int fd;
 
-	fd = open_tree(bundle_fd, m->source, flags | (o->flags & MS_REC ? AT_RECURSIVE : 0));
+	fd = r->tree >= 0 ? fcntl(r->tree, F_DUPFD_CLOEXEC, 3)
+			  : open_tree(bundle_fd, m->source,
+				      flags | (o->flags & MS_REC ? AT_RECURSIVE : 0));
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &st)) {
@@ -72,10 +79,12 @@ static int bind_tree(const struct oci_mount *m, const struct oci_mount_options *
 }
 
 /* Any other type: a new instance of the host's file system. */
-static int new_tree(const struct oci_mount *m, const struct oci_mount_options *o)
+static int new_tree(const struct rootfs *r, const struct oci_mount *m,
+		    const struct oci_mount_options *o)
 {
 	cleanup_fd int fs = fsopen(m->type, FSOPEN_CLOEXEC);
 	cleanup_free char *data = o->data.s ? strdup(o->data.s) : NULL;
+	unsigned long flags;
 	char *save = NULL;
 	int fd;
 
@@ -93,12 +102,16 @@ static int new_tree(const struct oci_mount *m, const struct oci_mount_options *o
 		       : fsconfig(fs, FSCONFIG_SET_FLAG, p, NULL, 0))
 			return -errno;
 	}
-	if ((o->flags & MS_RDONLY) && strcmp(m->type, "sysfs") &&
+	if (r->label && strcmp(m->type, "sysfs") &&
+	    fsconfig(fs, FSCONFIG_SET_STRING, "context", r->label, 0))
+		return -errno;
+	flags = o->copy_up ? o->flags & ~(unsigned long)MS_RDONLY : o->flags;
+	if ((flags & MS_RDONLY) && strcmp(m->type, "sysfs") &&
 	    fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0))
 		return -errno;
 	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
 		return -errno;
-	fd = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)oci_mount_attr(o->flags | MS_NODEV));
+	fd = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)oci_mount_attr(flags | MS_NODEV));
 	return fd < 0 ? -errno : fd;
 }
 
@@ -113,9 +126,9 @@ static int attach(struct rootfs *r, int tree, const char *target, bool file)
 		       : 0;
 }
 
-static int open_host_tree(const struct oci_mount *m, const struct oci_mount_options *o,
-			  const char *key, int bundle_fd, bool bind, bool *file,
-			  struct oci_error *err)
+static int open_host_tree(const struct rootfs *r, const struct oci_mount *m,
+			  const struct oci_mount_options *o, const char *key, int bundle_fd,
+			  bool bind, bool *file, struct oci_error *err)
 {
 	static const struct oci_mount sys = {.source = "/sys"};
 	struct oci_mount_options rec = *o;
@@ -124,21 +137,30 @@ static int open_host_tree(const struct oci_mount *m, const struct oci_mount_opti
 	if (bind) {
 		if (!m->source || !*m->source)
 			return oci_fail(err, EINVAL, "%s.source must not be empty", key);
-		tree = bind_tree(m, o, bundle_fd, file);
+		tree = bind_tree(r, m, o, bundle_fd, file);
 		return tree < 0 ? oci_fail_errno(err, -tree, "%s.source: %s", key, m->source)
 				: tree;
 	}
 	if (!m->type || !*m->type)
 		return oci_fail(err, EINVAL, "%s.type must be given", key);
-	tree = new_tree(m, o);
+	tree = new_tree(r, m, o);
 	/* A user namespace that does not own its network namespace cannot make a new sysfs. */
 	if (tree == -EPERM && !strcmp(m->type, "sysfs")) {
 		rec.flags |= MS_BIND | MS_REC;
-		tree = bind_tree(&sys, &rec, bundle_fd, file);
+		tree = bind_tree(r, &sys, &rec, bundle_fd, file);
 	}
 	if (tree < 0)
 		return oci_fail_errno(err, -tree, "%s: cannot mount %s", key, m->type);
 	return tree;
+}
+
+static int copy_up(const struct rootfs *r, int tree, const char *target)
+{
+	cleanup_fd int from = rootfs_open(r->fd, target, O_RDONLY | O_DIRECTORY);
+
+	if (from < 0)
+		return from == -ENOENT ? 0 : from;
+	return rootfs_copy_up(from, tree);
 }
 
 int rootfs_mount_host(struct rootfs *r, const struct oci_mount *m, const char *target,
@@ -152,9 +174,11 @@ int rootfs_mount_host(struct rootfs *r, const struct oci_mount *m, const char *t
 	if (e)
 		return e;
 	bind = (o.flags & MS_BIND) || (m->type && !strcmp(m->type, "bind"));
-	tree = open_host_tree(m, &o, key, bundle_fd, bind, &file, err);
+	tree = open_host_tree(r, m, &o, key, bundle_fd, bind, &file, err);
 	if (tree < 0)
 		e = tree;
+	if (!e && o.copy_up && !bind && (e = copy_up(r, tree, target)))
+		oci_fail_errno(err, -e, "%s: cannot copy what is at %s", key, target);
 	if (!e && (e = set_attributes(tree, &o)))
 		oci_fail_errno(err, -e, "%s: cannot set attributes", key);
 	if (!e && under_own) {
@@ -165,8 +189,7 @@ int rootfs_mount_host(struct rootfs *r, const struct oci_mount *m, const char *t
 		if (e)
 			oci_fail_errno(err, -e, "%s: cannot mount at %s in the rootfs", key,
 				       target);
-		else if ((e = set_propagation(tree,
-					      o.propagation ? o.propagation : MS_PRIVATE | MS_REC)))
+		else if ((e = set_propagation(tree, &o)))
 			oci_fail_errno(err, -e, "%s: cannot set propagation", key);
 		fd = e ? -1 : rootfs_open_mounted(r->fd, target);
 		if (!e && fd < 0)
@@ -188,14 +211,22 @@ static int cgroup_v1(struct rootfs *r, const struct oci_mount_options *o,
 	static const char *const mode[] = {"mode=755"},
 				 *const bind_ro[] = {"bind", "nosuid", "noexec", "nodev", "ro"},
 				 *const bind_rw[] = {"bind", "nosuid", "noexec", "nodev"};
-	const struct oci_mount base = {target, "tmpfs", "tmpfs", mode, 1};
+	const struct oci_mount base = {.destination = target,
+				       .type = "tmpfs",
+				       .source = "tmpfs",
+				       .options = mode,
+				       .noptions = 1};
 	bool ro = o->flags & MS_RDONLY;
 	int e = rootfs_mount_host(r, &base, target, key, AT_FDCWD, false, err);
 
 	for (int i = 0; i < n && !e; i++) {
 		const char *name = strrchr(groups[i].mountpoint, '/');
 		char source[1024], at[4096];
-		struct oci_mount m = {at, "bind", source, ro ? bind_ro : bind_rw, ro ? 5 : 4};
+		struct oci_mount m = {.destination = at,
+				      .type = "bind",
+				      .source = source,
+				      .options = ro ? bind_ro : bind_rw,
+				      .noptions = ro ? 5 : 4};
 
 		snprintf(source, sizeof(source), "%s%s", groups[i].mountpoint,
 			 strcmp(groups[i].own, "/") ? groups[i].own : "");
@@ -222,7 +253,11 @@ int rootfs_mount_cgroup(struct rootfs *r, const struct oci_mount *m, const char 
 		char source[1024];
 		const char *options[] = {"bind", "nosuid", "noexec", "nodev",
 					 o.flags & MS_RDONLY ? "ro" : "rw"};
-		struct oci_mount v2 = {target, "bind", source, options, 5};
+		struct oci_mount v2 = {.destination = target,
+				       .type = "bind",
+				       .source = source,
+				       .options = options,
+				       .noptions = 5};
 
 		snprintf(source, sizeof(source), "%s%s", groups[0].mountpoint,
 			 strcmp(groups[0].own, "/") ? groups[0].own : "");
@@ -238,8 +273,16 @@ int rootfs_mount_cgroup(struct rootfs *r, const struct oci_mount *m, const char 
 static int mask(struct rootfs *r, const char *path, struct oci_error *err)
 {
 	static const char *const ro[] = {"ro"}, *const bind[] = {"bind"};
-	struct oci_mount dir = {path, "tmpfs", "tmpfs", ro, 1};
-	struct oci_mount file = {path, "bind", "/dev/null", bind, 1};
+	struct oci_mount dir = {.destination = path,
+				.type = "tmpfs",
+				.source = "tmpfs",
+				.options = ro,
+				.noptions = 1};
+	struct oci_mount file = {.destination = path,
+				 .type = "bind",
+				 .source = "/dev/null",
+				 .options = bind,
+				 .noptions = 1};
 	cleanup_fd int fd = rootfs_open(r->fd, path, O_PATH);
 	struct stat st;
 

@@ -20,6 +20,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "oci/apply.h"
 #include "oci/buf.h"
 #include "oci/caps.h"
 #include "oci/cleanup.h"
@@ -148,28 +149,6 @@ static int loopback_up(struct sandbox *s, struct oci_error *err)
 	return 0;
 }
 
-static int apply_sysctl(const struct oci_config *cfg, struct oci_error *err)
-{
-	for (size_t i = 0; i < cfg->nsysctl; i++) {
-		const char *key = cfg->sysctl[i].key, *value = cfg->sysctl[i].value;
-		char path[512];
-
-		/* Sockets are the host's, in the container's network namespace; the rest is ours. */
-		if (strncmp(key, "net.", 4) || !cfg->ns[OCI_NS_NETWORK].present) {
-			log_warning("config.json: linux.sysctl.%s is not applied", key);
-			continue;
-		}
-		snprintf(path, sizeof(path), "/proc/sys/%s", key);
-		for (char *p = path + sizeof("/proc/sys/") - 1; *p; p++)
-			*p = *p == '.' ? '/' : *p == '/' ? '.' : *p;
-		cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-		if (fd < 0 || write(fd, value, strlen(value)) < 0)
-			return oci_fail_errno(err, errno, "config.json: linux.sysctl.%s", key);
-	}
-	return 0;
-}
-
 static int set_names(struct sandbox *s, struct oci_error *err)
 {
 	const struct oci_config *c = s->cfg;
@@ -186,17 +165,21 @@ static int set_names(struct sandbox *s, struct oci_error *err)
 /* Everything not named here stays with the creator: its pipes must close when it ends. */
 static void close_others(struct sandbox *s)
 {
-	int keep[] = {s->bundle_fd, s->sync,  s->listener, s->log_fd,
-		      s->stats_fd,  s->slave, log_fd()};
-	const int n = (int)(sizeof(keep) / sizeof(keep[0]));
+	const int own[] = {s->bundle_fd, s->sync,  s->listener, s->log_fd,
+			   s->stats_fd,	 s->slave, log_fd()};
+	const size_t nown = sizeof(own) / sizeof(own[0]);
+	const size_t n = nown + s->cfg->nmounts;
 	int low = 3 + s->preserve_fds;
 
 	for (;;) {
 		int next = -1;
 
-		for (int i = 0; i < n; i++)
-			if (keep[i] >= low && (next < 0 || keep[i] < next))
-				next = keep[i];
+		for (size_t i = 0; i < n; i++) {
+			int fd = i < nown ? own[i] : s->cfg->trees[i - nown];
+
+			if (fd >= low && (next < 0 || fd < next))
+				next = fd;
+		}
 		if (next < 0)
 			break;
 		if (next > low)
@@ -261,6 +244,7 @@ void sandbox_fill_process(const struct sandbox *s, const struct oci_process *p,
 	k->no_new_privs = p->no_new_privs;
 	k->seccomp = s->cfg->seccomp;
 	k->nseccomp = s->cfg->nseccomp;
+	oci_apply_process(s->cfg, p, p != &s->cfg->process, k);
 	for (int i = 0; i < OCI_NRLIMITS; i++)
 		k->rlimits[i] = p->rlimit_set[i] ? p->rlimits[i] : s->limits[i];
 }
@@ -336,6 +320,9 @@ static int make_kernel(struct sandbox *s, struct rootfs *root, struct kernel_con
 	cfg->strace = s->strace;
 	cfg->debug = s->debug;
 	cfg->ids = s->ids;
+	r = oci_apply_kernel(s->cfg, cfg, err);
+	if (r)
+		return r;
 	r = take_stdio(s, cfg->init.stdio, err);
 	if (r)
 		return r;
@@ -396,7 +383,7 @@ static int environment(struct sandbox *s, struct rootfs *root, struct oci_error 
 	    (r = know_owner(s, err)) || (r = userns_own_ids(&s->ids, err)) ||
 	    (r = userns_check_process(&s->ids, &s->cfg->process, "config.json: process.", err)) ||
 	    (r = set_names(s, err)) || (r = loopback_up(s, err)) ||
-	    (r = apply_sysctl(s->cfg, err)) ||
+	    (r = oci_apply_environment(s->cfg, err)) ||
 	    (r = rootfs_prepare(root, s->cfg, s->bundle_fd, err)))
 		return r;
 	if (s->cfg->ns[OCI_NS_CGROUP].present && !s->cfg->ns[OCI_NS_CGROUP].path &&
@@ -447,7 +434,8 @@ static int prepare(struct sandbox *s, struct kernel **k, struct oci_error *err)
 		return oci_fail_errno(err, errno, "setsid");
 	if (s->slave >= 0 && ioctl(s->slave, TIOCSCTTY, 0))
 		return oci_fail_errno(err, errno, "cannot take the container's terminal");
-	if ((r = open_machine(s, &cfg, err)) || (r = environment(s, &root, err)))
+	if ((r = oci_apply_clocks(s->cfg, err)) || (r = open_machine(s, &cfg, err)) ||
+	    (r = environment(s, &root, err)))
 		return r;
 	rootfs_home(root.fd, p->uid, home, sizeof(home));
 	oci_env_default(&s->cfg->arena, &s->cfg->process.env, home);

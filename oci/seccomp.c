@@ -56,7 +56,8 @@ static int parse_action(struct profile *p, const char *path, const char *name, u
 	if (!strcmp(name, "SCMP_ACT_NOTIFY"))
 		return oci_fail(p->in.err, ENOTSUP,
 				FILE_NAME ": %s: SCMP_ACT_NOTIFY is not supported: system calls are "
-					  "answered inside the sandbox, no agent can be asked",
+					  "answered inside the sandbox, no agent can be asked "
+					  "(nacre-config(5))",
 				path);
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
 		if (strcmp(name, actions[i].name))
@@ -303,23 +304,24 @@ static int export(struct profile *p, struct oci_config *cfg)
 static int compile(struct profile *p, yajl_val obj, struct oci_config *cfg)
 {
 	uint64_t errno_ret = ERRNO_NONE;
-	const char *action = NULL, *listener = NULL;
+	const char *action = NULL, *listener = NULL, *metadata = NULL;
 	yajl_val rules;
 	int r;
 
 	if ((r = json_in_string(&p->in, obj, ROOT, "defaultAction", &action)) ||
 	    (r = json_in_u64(&p->in, obj, ROOT, "defaultErrnoRet", &errno_ret)) ||
 	    (r = json_in_string(&p->in, obj, ROOT, "listenerPath", &listener)) ||
+	    (r = json_in_string(&p->in, obj, ROOT, "listenerMetadata", &metadata)) ||
 	    (r = for_each_word(p, obj, "architectures", architecture_known, "architecture")) ||
 	    (r = for_each_word(p, obj, "flags", flag_known, "flag")) ||
 	    (r = json_in_array(&p->in, obj, ROOT, "syscalls", RULES_MAX, &rules)))
 		return r;
 	if (!action)
 		return oci_fail(p->in.err, EINVAL, FILE_NAME ": " ROOT ".defaultAction must be given");
-	if (listener && *listener)
-		return oci_fail(p->in.err, ENOTSUP,
-				FILE_NAME ": " ROOT ".listenerPath is not supported: there are no "
-					  "notifications");
+	/* Without a rule that asks for it nobody is notified, here as with runc. */
+	if ((listener && *listener) || (metadata && *metadata))
+		log_warning(FILE_NAME ": " ROOT ".%s is not applied: there are no notifications",
+			    listener && *listener ? "listenerPath" : "listenerMetadata");
 	r = parse_action(p, ROOT ".defaultAction", action, errno_ret, &p->default_action);
 	if (r)
 		return r;

@@ -44,6 +44,9 @@ static int kernel_init_state(struct kernel *k, const struct kernel_config *cfg)
 		 cfg->domainname ? cfg->domainname : "(none)");
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	k->boot_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	/* A container that is just made has no past to lose: clocks that are set back begin at 0. */
+	if (cfg->boottime_offset > 0)
+		k->boot_ns -= (uint64_t)cfg->boottime_offset;
 	if (sched_getaffinity(0, sizeof(k->host_affinity), (cpu_set_t *)k->host_affinity))
 		k->host_affinity[0] = 1;
 	k->config.memory_bytes = cfg->memory_bytes;

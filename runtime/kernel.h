@@ -47,6 +47,20 @@ struct kernel_process_spec {
 	int extra_fds;		     /* --preserve-fds: how many become descriptors 3 .. 3+n-1 */
 	int *extra;		     /* their host descriptors; NULL: the same numbers. Not copied */
 	bool terminal;		     /* stdio is the container's controlling terminal */
+	unsigned personality;	     /* personality(2) */
+	int sched_policy, sched_priority; /* sched(7), as reported */
+	bool sched_reset_on_fork;
+	int nice;
+	uint64_t affinity[16]; /* CPUs it may run on; all 0: every one */
+};
+
+/* A node to make: mknod(2). */
+struct kernel_device {
+	const char *path; /* absolute, in the container */
+	mode_t mode;	  /* with its type */
+	uint64_t rdev;
+	uid_t uid;
+	gid_t gid;
 };
 
 /* How translations are flushed: nacre(1), --tlb. */
@@ -77,6 +91,9 @@ struct kernel_config {
 	bool root_readonly;
 	const struct kernel_mount *mounts;
 	size_t nmounts;
+	const struct kernel_device *devices; /* beside the default ones */
+	size_t ndevices;
+	int64_t boottime_offset; /* ns the container's clocks say it has run before it began */
 	bool strace;		   /* print guest system calls to log_fd */
 	bool debug;
 	int log_fd;		   /* where strace, debug and crash reports go; -1: none */

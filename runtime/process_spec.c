@@ -291,6 +291,13 @@ static int spec_build(struct kernel *k, struct kernel_process_spec *s, struct ta
 	memcpy(t->process->rlimits, s->rlimits, sizeof(t->process->rlimits));
 	timer_set_cpu_limit(t->process);
 	t->no_new_privs = s->no_new_privs;
+	t->personality = s->personality;
+	t->sched.policy = s->sched_policy;
+	t->sched.priority = s->sched_priority;
+	t->sched.reset_on_fork = s->sched_reset_on_fork;
+	for (size_t i = 0; i < sizeof(s->affinity) / sizeof(s->affinity[0]); i++)
+		t->sched.affinity[i] = s->affinity[i] & k->host_affinity[i];
+	atomic_store(&t->process->nice, s->nice);
 	if (s->umask != (mode_t)-1)
 		t->fs->umask = s->umask & 0777;
 	ret = spec_install_fds(t, s);

@@ -11,4 +11,7 @@
  */
 int dev_populate(struct kernel *k, struct vnode *root, bool console);
 
+/* cfg->devices, where the mounts of cfg are in place; nodes that exist are left alone. */
+int vfs_make_devices(struct task *t, const struct kernel_config *cfg, char *err, size_t errlen);
+
 #endif

@@ -457,6 +457,8 @@ static int mount_all(struct kernel *k, const struct kernel_config *cfg, char *er
 			snprintf(err, errlen, "mount %s at %s: %s", km->fstype, km->target,
 				 strerror(-ret));
 	}
+	if (!ret)
+		ret = vfs_make_devices(t, cfg, err, errlen);
 	if (t)
 		fs_context_put(t->fs);
 	free(t);

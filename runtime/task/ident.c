@@ -5,6 +5,7 @@
 #include <linux/membarrier.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/personality.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -77,9 +78,11 @@ int64_t sys_get_robust_list(struct task *t, const uint64_t a[6])
 int64_t sys_uname(struct task *t, const uint64_t a[6])
 {
 	struct kernel *k = t->kernel;
-	char out[6][65] = {NACRE_UTS_SYSNAME, "", NACRE_UTS_RELEASE, NACRE_UTS_VERSION, ARCH_NAME,
-			   ""};
+	char out[6][65] = {NACRE_UTS_SYSNAME, "",	 NACRE_UTS_RELEASE,
+			   NACRE_UTS_VERSION, ARCH_NAME, ""};
 
+	if ((t->personality & PER_MASK) == PER_LINUX32)
+		memcpy(out[4], ARCH_NAME_32, sizeof(ARCH_NAME_32));
 	pthread_mutex_lock(&k->uts_lock);
 	memcpy(out[1], k->hostname, sizeof(out[1]));
 	memcpy(out[5], k->domainname, sizeof(out[5]));
@@ -165,8 +168,8 @@ int64_t sys_personality(struct task *t, const uint64_t a[6])
  * All guest threads are threads of one host process, so the host's private barrier orders every one
  * of them, in guest mode too: the interrupt it sends ends or serialises guest execution.
  */
-#define MEMBARRIER_REGISTERS                                                                       \
-	(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED |    \
+#define MEMBARRIER_REGISTERS                                                                    \
+	(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED | \
 	 MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE)
 
 static int host_membarrier(int cmd)

@@ -35,6 +35,12 @@
 #define PROC "\"process\":{\"args\":[\"sh\"],\"cwd\":\"/\"}"
 #define VER "\"ociVersion\":\"1.0.2\""
 
+#define PROCESS(member) \
+	"{" VER ",\"process\":{\"args\":[\"sh\"],\"cwd\":\"/\"," member "}," ROOT "," NS "}"
+#define LINUX(member) \
+	"{" VER "," PROC "," ROOT ",\"linux\":{\"namespaces\":[{\"type\":\"mount\"}]," member "}}"
+#define RESOURCES(member) LINUX("\"resources\":{" member "}")
+
 static int parse(const char *text, struct oci_config *cfg, struct oci_error *err)
 {
 	*err = (struct oci_error){0};
@@ -107,6 +113,67 @@ static void every_config_error_names_its_key(void **state)
 		 "linux.resources.unified"},
 		{"{" VER "," PROC "," ROOT ",\"hostname\":\"h\"," NS "}", "hostname needs a uts"},
 		{"{\"a\":\"\\u0000\"}", "NUL character"},
+		{PROCESS("\"scheduler\":{}"), "process.scheduler.policy"},
+		{PROCESS("\"scheduler\":{\"policy\":\"SCHED_DEADLINE\"}"),
+		 "process.scheduler.policy"},
+		{PROCESS("\"scheduler\":{\"policy\":\"SCHED_FIFO\"}"),
+		 "process.scheduler.priority"},
+		{PROCESS("\"scheduler\":{\"policy\":\"SCHED_OTHER\",\"priority\":1}"),
+		 "process.scheduler.priority"},
+		{PROCESS("\"scheduler\":{\"policy\":\"SCHED_OTHER\",\"nice\":20}"),
+		 "process.scheduler.nice"},
+		{PROCESS("\"scheduler\":{\"policy\":\"SCHED_OTHER\",\"flags\":[\"x\"]}"),
+		 "process.scheduler.flags[0]"},
+		{PROCESS("\"scheduler\":{\"policy\":\"SCHED_OTHER\",\"period\":1}"),
+		 "process.scheduler: runtime, deadline and period"},
+		{PROCESS("\"ioPriority\":{\"class\":\"x\"}"), "process.ioPriority.class"},
+		{PROCESS("\"ioPriority\":{\"class\":\"IOPRIO_CLASS_BE\",\"priority\":8}"),
+		 "process.ioPriority.priority"},
+		{PROCESS("\"execCPUAffinity\":{\"initial\":\"1-\"}"),
+		 "process.execCPUAffinity.initial"},
+		{PROCESS("\"execCPUAffinity\":{\"final\":\"4096\"}"),
+		 "process.execCPUAffinity.final"},
+		{LINUX("\"devices\":[{\"type\":\"c\"}]"), "linux.devices[0].path"},
+		{LINUX("\"devices\":[{\"path\":\"/dev/x\",\"type\":\"x\"}]"),
+		 "linux.devices[0].type"},
+		{LINUX("\"devices\":[{\"path\":\"/dev/x\",\"type\":\"c\",\"major\":1}]"),
+		 "linux.devices[0].minor"},
+		{LINUX("\"timeOffsets\":{\"monotonic\":{\"secs\":1}}"), "linux.timeOffsets needs"},
+		{LINUX("\"timeOffsets\":{\"monotonic\":{\"nanosecs\":-1}}"),
+		 "linux.timeOffsets.monotonic.nanosecs"},
+		{LINUX("\"timeOffsets\":{\"realtime\":{}}"), "linux.timeOffsets.realtime"},
+		{LINUX("\"sysctl\":{\"kernel.panic\":\"1\"}"),
+		 "linux.sysctl.kernel.panic: sysctl \"kernel.panic\" is not in a separate kernel "
+		 "namespace"},
+		{LINUX("\"sysctl\":{\"kernel/hostname\":\"1\"}"), "linux.sysctl.kernel/hostname"},
+		{LINUX("\"sysctl\":{\"net.x\":\"1\"}"), "linux.sysctl.net.x"},
+		{LINUX("\"sysctl\":{\"kernel.shmmax\":\"1\"}"), "linux.sysctl.kernel.shmmax"},
+		{LINUX("\"sysctl\":{\"network\":\"1\"}"), "linux.sysctl.network"},
+		{LINUX("\"personality\":{\"domain\":\"x\"}"), "linux.personality.domain"},
+		{LINUX("\"personality\":{\"domain\":\"LINUX\",\"flags\":[\"x\"]}"),
+		 "linux.personality.flags"},
+		{LINUX("\"intelRdt\":{\"closID\":\"x\"}"), "linux.intelRdt"},
+		{RESOURCES("\"rdma\":{\"mlx\":1}"), "linux.resources.rdma.mlx"},
+		{RESOURCES("\"cpu\":{\"idle\":2}"), "linux.resources.cpu.idle"},
+		{RESOURCES("\"cpu\":{\"burst\":-1}"), "linux.resources.cpu.burst"},
+		{RESOURCES("\"blockIO\":{\"throttleReadBpsDevice\":[{\"major\":8}]}"),
+		 "linux.resources.blockIO.throttleReadBpsDevice[0]"},
+		{RESOURCES("\"blockIO\":{\"weightDevice\":[1]}"),
+		 "linux.resources.blockIO.weightDevice[0]"},
+		{RESOURCES("\"network\":{\"priorities\":[{\"priority\":1}]}"),
+		 "linux.resources.network.priorities[0].name"},
+		{RESOURCES("\"hugepageLimits\":[{\"limit\":1}]"),
+		 "linux.resources.hugepageLimits[0].pageSize"},
+		{"{" VER "," PROC "," ROOT
+		 ",\"mounts\":[{\"destination\":\"/a\",\"uidMappings\":[{\"containerID\":0,"
+		 "\"hostID\":1,\"size\":1}]}]}",
+		 "mounts[0].gidMappings"},
+		{"{" VER "," PROC "," ROOT
+		 ",\"mounts\":[{\"destination\":\"/a\",\"uidMappings\":[{\"size\":0}]}]}",
+		 "mounts[0].uidMappings[0].size"},
+		{"{" VER "," PROC "," ROOT
+		 ",\"mounts\":[{\"destination\":\"/a\",\"options\":[\"idmap=uids=0-1-1\"]}]}",
+		 "mounts[0].options[0]"},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -160,6 +227,63 @@ static void config_is_read(void **state)
 	oci_config_free(&cfg);
 }
 
+static void cpu_lists(void **state)
+{
+	static const char *const bad[] = {"",	  ",", "1,", "-1",  "3-1",
+					  "1024", "a", "0-", "0 1", "1--2"};
+	struct oci_cpus c;
+
+	(void)state;
+	assert_true(oci_cpus_parse("0-3,7,64-65", &c));
+	assert_true(c.bits[0] == 0x8f && c.bits[1] == 3 && !c.bits[2]);
+	assert_true(oci_cpus_parse("1023", &c));
+	assert_true(c.bits[15] == (uint64_t)1 << 63);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(oci_cpus_parse(bad[i], &c));
+}
+
+/* What one line of a control group's file says of linux.resources. */
+static void settings_are_lines_of_both_versions(void **state)
+{
+	static const struct {
+		const char *member, *file, *value, *file2, *value2;
+	} cases[] = {
+		{"\"cpu\":{\"burst\":5}", "cpu.cfs_burst_us", "5", "cpu.max.burst", "5"},
+		{"\"cpu\":{\"idle\":1}", "cpu.idle", "1", "cpu.idle", "1"},
+		{"\"blockIO\":{\"throttleWriteIOPSDevice\":[{\"major\":8,\"minor\":1,\"rate\":9}]}",
+		 "blkio.throttle.write_iops_device", "8:1 9", "io.max", "8:1 wiops=9"},
+		{"\"blockIO\":{\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":0}]}",
+		 "blkio.throttle.read_bps_device", "8:0 0", "io.max", "8:0 rbps=max"},
+		{"\"blockIO\":{\"weightDevice\":[{\"major\":8,\"minor\":0,\"weight\":50}]}",
+		 "blkio.weight_device", "8:0 50", "io.bfq.weight", "8:0 50"},
+		{"\"rdma\":{\"m1\":{\"hcaHandles\":3,\"hcaObjects\":4}}", "rdma.max",
+		 "m1 hca_handle=3 hca_object=4", "rdma.max", "m1 hca_handle=3 hca_object=4"},
+		{"\"network\":{\"classID\":7}", "net_cls.classid", "7", NULL, NULL},
+		{"\"network\":{\"priorities\":[{\"name\":\"lo\",\"priority\":2}]}",
+		 "net_prio.ifpriomap", "lo 2", NULL, NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct oci_config cfg;
+		struct oci_error err;
+		char text[512];
+
+		snprintf(text, sizeof(text), RESOURCES("%s"), cases[i].member);
+		assert_int_equal(parse(text, &cfg, &err), 0);
+		assert_int_equal(cfg.resources.nsettings, 1);
+		const struct oci_cgroup_setting *s = cfg.resources.settings;
+		assert_string_equal(s->file, cases[i].file);
+		assert_string_equal(s->value, cases[i].value);
+		assert_true(!s->file2 == !cases[i].file2);
+		if (s->file2) {
+			assert_string_equal(s->file2, cases[i].file2);
+			assert_string_equal(s->value2, cases[i].value2);
+		}
+		oci_config_free(&cfg);
+	}
+}
+
 static void deep_nesting_is_refused(void **state)
 {
 	char *text = malloc(200001);
@@ -204,9 +328,16 @@ static void mount_options(void **state)
 	assert_int_equal(oci_mount_options_parse(list, 8, "k", &o, &err), 0);
 	assert_int_equal(o.flags, MS_RDONLY | MS_BIND | MS_REC);
 	assert_int_equal(o.cleared, MS_NOSUID);
-	assert_int_equal(o.propagation, MS_SLAVE | MS_REC);
+	assert_int_equal(o.npropagation, 1);
+	assert_int_equal(o.propagation[0], MS_SLAVE | MS_REC);
 	assert_int_equal(o.rec_set, MOUNT_ATTR_RDONLY);
 	assert_string_equal(o.data.s, "size=1k,mode=755");
+	oci_mount_options_free(&o);
+	static const char *const both[] = {"rslave", "shared", "ridmap"};
+	assert_int_equal(oci_mount_options_parse(both, 3, "k", &o, &err), 0);
+	assert_int_equal(o.npropagation, 2);
+	assert_int_equal(o.propagation[1], MS_SHARED);
+	assert_true(o.idmap && o.idmap_recursive);
 	oci_mount_options_free(&o);
 	assert_int_equal(oci_mount_attr(MS_RDONLY | MS_NOEXEC),
 			 MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC);
@@ -318,7 +449,10 @@ static void processes_survive_json(void **state)
 				.cwd = "/tmp",
 				.cap_bounding = 0x1ffffffffff,
 				.cap_effective = 1,
-				.cap_ambient = 1u << 20};
+				.cap_ambient = 1u << 20,
+				.scheduler = {.policy = 3, .nice = -4},
+				.io_priority = 3 << 13,
+				.affinity_final = {true, {5, 1}}};
 	struct oci_arena *arena = NULL;
 	struct oci_process back;
 	struct oci_error err;
@@ -343,6 +477,12 @@ static void processes_survive_json(void **state)
 	assert_null(back.args[3]);
 	assert_string_equal(back.env[1], "B=");
 	assert_string_equal(back.cwd, "/tmp");
+	assert_int_equal(back.scheduler.policy, 3);
+	assert_int_equal(back.scheduler.nice, -4);
+	assert_int_equal(back.io_priority, 3 << 13);
+	assert_true(back.affinity_final.given && !back.affinity_initial.given);
+	assert_memory_equal(back.affinity_final.bits, p.affinity_final.bits,
+			    sizeof(p.affinity_final.bits));
 	assert_true(back.cap_bounding == p.cap_bounding && back.cap_effective == 1);
 	assert_true(back.cap_ambient == p.cap_ambient && !back.cap_permitted);
 	assert_true(back.rlimit_set[RLIMIT_NOFILE] && !back.rlimit_set[RLIMIT_CORE]);
@@ -481,6 +621,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_config_error_names_its_key),
 		cmocka_unit_test(config_is_read),
+		cmocka_unit_test(cpu_lists),
+		cmocka_unit_test(settings_are_lines_of_both_versions),
 		cmocka_unit_test(deep_nesting_is_refused),
 		cmocka_unit_test(ids),
 		cmocka_unit_test(mount_options),

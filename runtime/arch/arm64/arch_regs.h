@@ -17,6 +17,7 @@ struct arch_regs {
 };
 
 #define ARCH_NAME "aarch64"
+#define ARCH_NAME_32 "armv8l" /* what uname(2) says with PER_LINUX32 */
 #define ARCH_SYSCALL_INSN_LEN 4
 /* Positions of the last two arguments of clone(2), which differ between architectures. */
 #define ARCH_CLONE_ARG_CTID 4

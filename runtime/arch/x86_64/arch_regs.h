@@ -18,6 +18,7 @@ struct arch_regs {
 };
 
 #define ARCH_NAME "x86_64"
+#define ARCH_NAME_32 "i686" /* what uname(2) says with PER_LINUX32 */
 #define ARCH_SYSCALL_INSN_LEN 2
 /* Positions of the last two arguments of clone(2), which differ between architectures. */
 #define ARCH_CLONE_ARG_CTID 3
