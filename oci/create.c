@@ -422,7 +422,7 @@ static int raise_sandbox(struct birth *b, struct oci_error *err)
 	if ((r = oci_state_save(b->c->dir, s, err)) ||
 	    (r = userns_write_maps(&b->cfg, b->pid, err)) || (r = enter_cgroups(b, err)) ||
 	    (r = adjust_oom(b, err)))
-		return r;
+		return sync_explain(b->sync, r, err);
 	sync_send(b->sync, SYNC_GO, NULL);
 	if (oci_hooks_pause(&b->cfg) && (r = run_early_hooks(b, err)))
 		return r;

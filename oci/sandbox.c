@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -61,6 +62,18 @@ int sync_expect(int fd, enum sync_type type, struct oci_error *err)
 	if (m.type != (char)type)
 		return oci_fail(err, EPROTO, "the sandbox process is out of step");
 	return 0;
+}
+
+int sync_explain(int fd, int r, struct oci_error *err)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	struct oci_error theirs;
+	int e = poll(&p, 1, 0) == 1 ? sync_expect(fd, SYNC_READY, &theirs) : 0;
+
+	if (!e)
+		return r;
+	*err = theirs;
+	return e;
 }
 
 static int join_namespaces(struct sandbox *s, struct oci_error *err)
@@ -425,16 +438,18 @@ static int prepare(struct sandbox *s, struct kernel **k, struct oci_error *err)
 	struct rootfs root = {.fd = -1, .path = s->rootfs};
 	struct kernel_config cfg = {0};
 	static char home[512];
-	int r = sync_expect(s->sync, SYNC_GO, err);
+	int r;
 
-	if (r)
-		return r;
 	close_others(s);
 	if (setsid() < 0 && errno != EPERM)
 		return oci_fail_errno(err, errno, "setsid");
 	if (s->slave >= 0 && ioctl(s->slave, TIOCSCTTY, 0))
 		return oci_fail_errno(err, errno, "cannot take the container's terminal");
-	if ((r = oci_apply_clocks(s->cfg, err)) || (r = open_machine(s, &cfg, err)) ||
+	/*
+	 * Beside the creator's putting us into control groups, which takes as long: moving a process
+	 * waits for an RCU grace period. Nothing is ours to touch before it says so.
+	 */
+	if ((r = open_machine(s, &cfg, err)) || (r = sync_expect(s->sync, SYNC_GO, err)) ||
 	    (r = environment(s, &root, err)))
 		return r;
 	rootfs_home(root.fd, p->uid, home, sizeof(home));

@@ -29,6 +29,11 @@ struct sync_msg {
 int sync_send(int fd, enum sync_type type, const struct oci_error *e);
 /* 0, or -errno with err filled: the other side's error, or that it is gone. */
 int sync_expect(int fd, enum sync_type type, struct oci_error *err);
+/*
+ * What to say of r, which failed on the sandbox: the sandbox's own error, if it has sent one or is
+ * gone, is the reason and the better answer.
+ */
+int sync_explain(int fd, int r, struct oci_error *err);
 
 struct sandbox {
 	struct oci_config *cfg;
