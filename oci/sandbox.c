@@ -51,9 +51,10 @@ int sync_expect(int fd, enum sync_type type, struct oci_error *err)
 	struct sync_msg m;
 	ssize_t n;
 
+	/* A peer that ended with a message of ours unread leaves a reset, once, before its last words. */
 	do
 		n = recv(fd, &m, sizeof(m), 0);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n != sizeof(m))
 		return oci_fail(err, ECONNRESET, "the sandbox process ended before it was ready");
 	m.text[sizeof(m.text) - 1] = '\0';
