@@ -368,7 +368,9 @@ TEST(process_groups)
 	pid = MUST(fork());
 	if (pid == 0)
 		_exit(run_self("init_after_exec", test_env));
-	sleep_ms(100);
+	/* It has become another program for sure when it has ended. */
+	siginfo_t info;
+	MUST(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT));
 	CALL(setpgid(pid, pid));
 	reap("exec'd", pid);
 }
