@@ -34,7 +34,13 @@ struct nacre_vcpu; /* the plugin's */
 #define NACRE_CAP_SHADOW_PAGING (1u << 0)
 /* vCPUs are bound to the thread that created them. */
 #define NACRE_CAP_VCPU_BOUND (1u << 1)
-/* Local TLB maintenance is made to reach every CPU (HCR_EL2.FB). */
+/*
+ * What keeps a vCPU that comes back to a physical CPU from meeting translations it left there, which a
+ * local flush elsewhere has not reached (mm/scope.h). On x86-64 with nested paging a backend must state
+ * one of them; on arm64 one that states none gets broadcast flushes only.
+ *
+ * Local TLB maintenance is made to reach every CPU (HCR_EL2.FB).
+ */
 #define NACRE_CAP_FORCED_BROADCAST (1u << 2)
 /* A vCPU that moves to another physical CPU starts there with a flushed TLB. */
 #define NACRE_CAP_FLUSH_ON_MIGRATION (1u << 3)

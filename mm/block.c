@@ -44,7 +44,7 @@ int block_write_fault(struct edit *e, const struct area *a, uint64_t va)
 
 	for (unsigned i = 0; i < PT_ENTRIES; i++)
 		if (!cow_exclusive(mm->sys, first + i))
-			return pt_split(mm, level2);
+			return pt_split(mm, level2, va);
 	edit_perm_block(e, level2, va & ~(BLOCK_SIZE - 1), area_perm(a), false);
 	return 0;
 }

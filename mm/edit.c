@@ -15,6 +15,9 @@ void edit_begin(struct edit *e, struct mm *mm)
 	e->dead = e->dead_inline;
 	e->cap_dead = EDIT_DEAD;
 	pthread_mutex_lock(&mm->lock);
+	/* Nobody announces one while the lock is held. */
+	e->owed = PT_BREAK_BEFORE_MAKE && platform_flush_owed(mm->sys->platform, mm->root_id) &&
+		  TLB_SITE(SITE_MAKE_OWED);
 }
 
 /* ---- recording ---- */
@@ -47,7 +50,7 @@ static void stage(struct edit *e, uint64_t va, uint64_t pages, pte_t old)
 /* The entry now allows more: other vCPUs that fault on what they cached do so until this flush. */
 static void stage_gain(struct edit *e, uint64_t va, uint64_t pages)
 {
-	if (PT_FLUSH_GAINS)
+	if (PT_FLUSH_GAINS && TLB_SITE(SITE_GAIN))
 		tlb_merge_range(&e->req, va, pages, PT_TLB_RANGE_PAGES);
 }
 
@@ -64,16 +67,31 @@ static bool was_live(pte_t old)
 	return pte_present(old) && pte_maybe_cached(old);
 }
 
+/*
+ * A page that another thread's pending flush is for must neither get a new entry nor be freed before it.
+ * Which pages those are stands in that thread's own slot only: so all of them, once.
+ */
+static void settle_owed(struct edit *e)
+{
+	if (!e->owed)
+		return;
+	e->owed = false;
+	tlb_stage_space(mm_root_id(e->mm));
+	edit_settle(e);
+}
+
 /* The entry's reference to its page(s) goes after the flush. Window pages are kept by their area. */
 static void put_later(struct edit *e, pte_t old, unsigned pages)
 {
 	uint32_t first = gpa_frame(e->mm->sys, pte_pa(old));
-	struct frame_run *last = e->nputs ? &e->put[e->nputs - 1] : NULL;
+	struct frame_run *last;
 
 	e->mm->rss -= pages;
 	e->changed = true;
+	settle_owed(e);
 	if (first == FRAME_NONE)
 		return;
+	last = e->nputs ? &e->put[e->nputs - 1] : NULL;
 	if (last && last->first + last->n == first) {
 		last->n += pages;
 		return;
@@ -98,8 +116,11 @@ static void add_pages(struct edit *e, unsigned n)
 /* What stood in the vacant entry before may still be cached. */
 static void before_make(struct edit *e, uint64_t va, uint64_t pages)
 {
-	if (PT_BREAK_BEFORE_MAKE &&
-	    (tlb_names(&e->req, va, pages) || tlb_pending(mm_root_id(e->mm), va, pages)))
+	if (!PT_BREAK_BEFORE_MAKE)
+		return;
+	settle_owed(e);
+	if ((tlb_names(&e->req, va, pages) || tlb_pending(mm_root_id(e->mm), va, pages)) &&
+	    TLB_SITE(SITE_BEFORE_MAKE))
 		edit_settle(e);
 }
 
@@ -186,7 +207,7 @@ void edit_repoint(struct edit *e, pte_t *slot, uint64_t va, pte_t entry)
 {
 	pte_t old;
 
-	if (PT_BREAK_BEFORE_MAKE && was_live(pt_read(slot))) {
+	if (PT_BREAK_BEFORE_MAKE && was_live(pt_read(slot)) && TLB_SITE(SITE_REPOINT_BREAK)) {
 		edit_break(e, slot, va);
 		edit_settle(e);
 	}
@@ -205,7 +226,7 @@ void edit_break(struct edit *e, pte_t *slot, uint64_t va)
 	if (!pte_present(old))
 		return;
 	old = pt_swap(slot, pte_hold(old));
-	if (was_live(old))
+	if (was_live(old) && TLB_SITE(SITE_BREAK))
 		stage(e, va, 1, old);
 }
 
@@ -319,7 +340,12 @@ static bool commit(struct edit *e)
 		flush_shadow(e);
 	else
 		flush_nested(e);
-	wait = !sys->shadow && e->req.kind != TLB_NONE && TLB_SITE(SITE_GATHER);
+	/*
+	 * Whatever goes while a flush of this thread is outstanding waits for it, also if this commit
+	 * added nothing: the page's flush may have gone into an earlier one than its frame. Where the
+	 * platform had everything executed at once, nothing has to wait.
+	 */
+	wait = !sys->shadow && !tlb_idle() && TLB_SITE(SITE_GATHER);
 	if (wait)
 		gather_frames(sys, e->put, e->nputs);
 	else
@@ -335,7 +361,7 @@ static bool commit(struct edit *e)
 void edit_settle(struct edit *e)
 {
 	edit_sync(e);
-	if (PT_BREAK_BEFORE_MAKE)
+	if (PT_BREAK_BEFORE_MAKE && TLB_SITE(SITE_SETTLE))
 		platform_flush_now(e->mm->sys->platform);
 }
 
@@ -352,7 +378,7 @@ void edit_end(struct edit *e)
 	pthread_mutex_unlock(&e->mm->lock);
 	/* Objects go without the lock: a backing's release calls out. */
 	for (unsigned i = 0; i < e->ndead; i++) {
-		if (e->waited && e->dead[i].win) {
+		if (e->waited && e->dead[i].win && TLB_SITE(SITE_GATHER_WINDOW)) {
 			window_ref(sys, e->dead[i].win);
 			gather_window(sys, e->dead[i].win);
 		}

@@ -11,44 +11,12 @@
  * flush, and hands frames and windows to the thread's gather list, which mm_flush_executed()
  * releases. Shadow paging: it invalidates the old frames through the platform, merging contiguous
  * host runs, and releases at once.
- *
- * Every call that records a flush or waits for one is a numbered site. In the ordinary build
- * TLB_SITE() is the constant 1; the mutation test leaves one out at a time and demands that the model
- * test notices.
  */
 #ifndef NACRE_MM_EDIT_H
 #define NACRE_MM_EDIT_H
 
 #include "mm/pt.h"
 #include "mm/tlb.h"
-
-enum tlb_site {
-	SITE_NONE,
-	SITE_CLEAR,	     /* edit_clear: a page removed */
-	SITE_CLEAR_BLOCK,    /* ... a block */
-	SITE_PERM,	     /* edit_perm: a page downgraded */
-	SITE_PERM_BLOCK,     /* ... a block */
-	SITE_REPOINT,	     /* edit_repoint: copy-on-write */
-	SITE_TAKE,	     /* edit_take: mremap moves a page away */
-	SITE_FORK,	     /* edit_wrprotect: the parent's page */
-	SITE_FORK_BLOCK,     /* ... block */
-	SITE_INVALIDATE,     /* shadow: platform_invalidate() */
-	SITE_INVALIDATE_ALL, /* shadow: platform_drop_tables() instead of many invalidations */
-	SITE_STAGE_SELF,     /* nested: the calling thread's slot */
-	SITE_FLUSH_OTHERS,   /* nested: platform_flush_others() */
-	SITE_GATHER,	     /* nested: release only after the flush */
-	SITE_TABLE_DROP,     /* shadow: platform_drop_tables() before page-table pages are reused */
-	SITE_FORGET_ROOT,    /* platform_forget_root() before an address space's frames are freed */
-	SITE_COUNT,
-};
-
-#ifdef MM_MUTATION
-extern unsigned mm_mutated_site;
-extern unsigned long mm_site_hits[SITE_COUNT];
-#define TLB_SITE(site) (mm_site_hits[site]++, mm_mutated_site != (site))
-#else
-#define TLB_SITE(site) ((void)(site), 1)
-#endif
 
 /* Shadow paging: more separate host runs than this, and forgetting everything is cheaper. */
 #define EDIT_RUNS 64u
@@ -68,6 +36,7 @@ struct edit {
 	struct tlb_request req; /* what changed under a live translation: merged as in the slot */
 	bool exec;
 	bool changed; /* anything at all since the last commit */
+	bool owed;    /* another thread's flush of this address space may not have executed yet */
 	bool lost;    /* some translation allowed more than now: other vCPUs must flush too */
 	struct host_run run[EDIT_RUNS]; /* shadow: host pages behind those translations */
 	unsigned nruns;

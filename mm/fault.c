@@ -377,7 +377,7 @@ static int force_write(struct edit *e, uint64_t va)
 		return ret;
 	slot = pt_level2(e->mm, va, NULL);
 	if (pte_is_block(pt_read(slot)))
-		ret = pt_split(e->mm, slot);
+		ret = pt_split(e->mm, slot, va);
 	return ret ? ret : cow_break(e, a, va, false);
 }
 

@@ -123,7 +123,7 @@ static int fork_pages(struct fork *f)
 		if (pte_is_block(pt_read(level2))) {
 			if (fork_block(f, level2, va))
 				continue;
-			if (pt_split(parent, level2))
+			if (pt_split(parent, level2, va))
 				return -ENOMEM;
 		}
 		table = pt_table_of(parent, level2);

@@ -34,20 +34,20 @@
 #define MM_MAX_AREAS 65530u
 
 /* How far to go ahead of demand: an exit costs 33 to 50 us, an entry written ahead some ns. */
-#define MM_AROUND_ANON	     32u   /* pages, aligned: one fault in 128 KiB of fresh memory */
-#define MM_AROUND_SEQUENTIAL 128u  /* ... or in 512 KiB, when the neighbouring page is in use */
-#define MM_AROUND_FILE	     64u   /* pages, aligned */
-#define MM_AROUND_COW	     16u   /* pages, aligned: 64 KiB copied takes less than the exit */
-#define MM_POPULATE_ANON     64u   /* pages of a new anonymous area mapped by the call itself */
-#define MM_POPULATE_FILE     1024u /* a file area up to this long is mapped read-only at once */
-#define MM_COPY_DATA	     32u   /* a private writable one up to this long is copied at once */
+#define MM_AROUND_ANON 32u	  /* pages, aligned: one fault in 128 KiB of fresh memory */
+#define MM_AROUND_SEQUENTIAL 128u /* ... or in 512 KiB, when the neighbouring page is in use */
+#define MM_AROUND_FILE 64u	  /* pages, aligned */
+#define MM_AROUND_COW 16u	  /* pages, aligned: 64 KiB copied takes less than the exit */
+#define MM_POPULATE_ANON 64u	  /* pages of a new anonymous area mapped by the call itself */
+#define MM_POPULATE_FILE 1024u	  /* a file area up to this long is mapped read-only at once */
+#define MM_COPY_DATA 32u	  /* a private writable one up to this long is copied at once */
 /*
  * fork copies up to this many pages at once that parent or child will most likely store to next:
  * 20 us of copying for some ten faults of two processes. Only pages in use, of stacks and of areas
  * no longer than MM_FORK_AREA (a program's and its libraries' data).
  */
-#define MM_FORK_COPY  96u
-#define MM_FORK_AREA  64u
+#define MM_FORK_COPY 96u
+#define MM_FORK_AREA 64u
 #define MM_STACK_STEP 32u	       /* pages a growing stack grows by, when it may */
 #define MM_BLOCK_AREA (4 * BLOCK_SIZE) /* smallest anonymous area that gets 2 MiB blocks */
 

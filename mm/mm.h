@@ -173,8 +173,8 @@ gva_t mm_brk(struct mm *mm, gva_t want);
 struct mm_layout {
 	gva_t start_code, end_code, start_data, end_data, start_stack;
 	gva_t arg_start, arg_end, env_start, env_end;
-	gva_t mmap_base; /* top of the top-down mmap region */
-	gva_t vdso;	 /* base of the mapped vDSO; signal frames return through it */
+	gva_t mmap_base;   /* top of the top-down mmap region */
+	gva_t vdso;	   /* base of the mapped vDSO; signal frames return through it */
 	uint64_t auxv[64]; /* pairs, as they were put on the stack; ended by AT_NULL */
 };
 void mm_set_layout(struct mm *mm, const struct mm_layout *layout);
@@ -185,9 +185,9 @@ void mm_set_limits(struct mm *mm, uint64_t as_bytes, uint64_t data_bytes, uint64
 
 /* ---- faults ---- */
 
-#define MM_ACCESS_READ	1u
+#define MM_ACCESS_READ 1u
 #define MM_ACCESS_WRITE 2u
-#define MM_ACCESS_EXEC	4u
+#define MM_ACCESS_EXEC 4u
 
 /*
  * Resolve a guest access. 0: retry the instruction. Otherwise the signal that Linux would send:

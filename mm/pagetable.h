@@ -22,13 +22,13 @@
 typedef uint64_t pte_t;
 
 #define PT_ROOT_LEVEL 4
-#define PT_ENTRIES    512u
+#define PT_ENTRIES 512u
 #define PT_INDEX_BITS 9
 
 /* Permissions of a leaf; a user page that is present can always be read. */
 #define PT_WRITE 1u
-#define PT_EXEC	 2u
-#define PT_USER	 4u
+#define PT_EXEC 2u
+#define PT_USER 4u
 
 static inline unsigned pt_index(uint64_t va, int level)
 {
@@ -41,7 +41,10 @@ static inline uint64_t pt_span(int level)
 	return PAGE_SIZE << (PT_INDEX_BITS * (level - 1));
 }
 
-#if defined(__x86_64__)
+/* Tests that run no guest may ask for the other architecture's. */
+#if defined(NACRE_GUEST_ARM64)
+#include "mm/pagetable_arm64.h"
+#elif defined(NACRE_GUEST_X86_64) || defined(__x86_64__)
 #include "mm/pagetable_x86_64.h"
 #elif defined(__aarch64__)
 #include "mm/pagetable_arm64.h"

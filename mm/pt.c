@@ -109,7 +109,7 @@ pte_t pt_leaf(struct mm *mm, uint64_t va, gpa_t *pa)
 	return entry;
 }
 
-int pt_split(struct mm *mm, pte_t *level2)
+int pt_split(struct mm *mm, pte_t *level2, uint64_t va)
 {
 	pte_t block = pt_read(level2), *table;
 	uint32_t page = table_alloc(mm->sys);
@@ -125,10 +125,13 @@ int pt_split(struct mm *mm, pte_t *level2)
 	table = root_of(mm->sys, page);
 	for (unsigned i = 0; i < PT_ENTRIES; i++)
 		table[i] = pte_split(block, i);
-	if (PT_BREAK_BEFORE_MAKE && pte_present(block)) {
+	if (PT_BREAK_BEFORE_MAKE && pte_present(block) && TLB_SITE(SITE_SPLIT_BREAK)) {
 		pt_swap(level2, 0);
-		tlb_stage_space(mm_root_id(mm));
-		platform_flush_now(mm->sys->platform);
+		/* By any address in it an invalidation retires the whole block. */
+		tlb_stage_range(mm_root_id(mm), va & ~(BLOCK_SIZE - 1), 1,
+				pte_perm(block) & PT_EXEC);
+		if (TLB_SITE(SITE_SPLIT_FLUSH))
+			platform_flush_now(mm->sys->platform);
 	}
 	pt_swap(level2, pte_table(frame_gpa(mm->sys, page), true));
 	return 0;
@@ -141,7 +144,7 @@ static int split_at(struct mm *mm, uint64_t va)
 	if (!(va & (BLOCK_SIZE - 1)))
 		return 0;
 	level2 = pt_level2(mm, va, NULL);
-	return level2 && pte_is_block(*level2) ? pt_split(mm, level2) : 0;
+	return level2 && pte_is_block(*level2) ? pt_split(mm, level2, va) : 0;
 }
 
 int pt_split_edges(struct mm *mm, uint64_t start, uint64_t end)

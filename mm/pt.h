@@ -35,10 +35,10 @@ pte_t *pt_slot_make(struct mm *mm, uint64_t va);
 pte_t pt_leaf(struct mm *mm, uint64_t va, gpa_t *pa);
 
 /*
- * Turn a block into a table of the same pages. No flush: see above, except where a live entry may only
+ * Turn the block that translates va into a table of the same pages. No flush: see above, except where a live entry may only
  * be broken before another is made. 0 or -ENOMEM.
  */
-int pt_split(struct mm *mm, pte_t *level2);
+int pt_split(struct mm *mm, pte_t *level2, uint64_t va);
 /* Split the blocks that `start` and `end` cut. */
 int pt_split_edges(struct mm *mm, uint64_t start, uint64_t end);
 

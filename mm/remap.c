@@ -59,7 +59,7 @@ static int move_pages(struct edit *e, uint64_t old, uint64_t new, uint64_t len)
 		if (pte_is_block(pt_read(level2))) {
 			if (move_block(e, level2, va, new + (va - old)))
 				continue;
-			if (pt_split(mm, level2))
+			if (pt_split(mm, level2, va))
 				return -ENOMEM;
 		}
 		table = pt_table_of(mm, level2);
@@ -93,7 +93,7 @@ static int prepare_tables(struct mm *mm, uint64_t old, uint64_t new, uint64_t le
 			if (!pt_read(there))
 				continue;
 		}
-		if (pte_is_block(pt_read(level2)) && pt_split(mm, level2))
+		if (pte_is_block(pt_read(level2)) && pt_split(mm, level2, va))
 			return -ENOMEM;
 		if (!pt_slot_make(mm, to) || !pt_slot_make(mm, to + (next - va) - PAGE_SIZE))
 			return -ENOMEM;

@@ -114,6 +114,11 @@ bool tlb_pending(uint64_t root, uint64_t start, uint64_t pages)
 	return (slot.kind == TLB_BROADCAST || slot.root == root) && tlb_names(&slot, start, pages);
 }
 
+bool tlb_idle(void)
+{
+	return slot.kind == TLB_NONE;
+}
+
 enum tlb_kind tlb_take(struct tlb_request *out)
 {
 	enum tlb_kind kind = slot.kind;

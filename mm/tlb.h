@@ -19,6 +19,7 @@
 #ifndef NACRE_MM_TLB_H
 #define NACRE_MM_TLB_H
 
+#include "mm/sites.h"
 #include "mm/types.h"
 
 /*
@@ -53,6 +54,8 @@ void tlb_clear(void); /* execve, boot: the shim flushes anyway */
 bool tlb_names(const struct tlb_request *req, uint64_t start, uint64_t pages);
 /* Is a flush of any of these pages waiting in the slot? */
 bool tlb_pending(uint64_t root, uint64_t start, uint64_t pages);
+/* Is nothing staged? (What was may have been executed at once.) */
+bool tlb_idle(void);
 /* Move the slot's content out and leave it empty. Returns the kind taken. */
 enum tlb_kind tlb_take(struct tlb_request *out);
 /* Pure: fold a range into a request. Exposed for the tests. */

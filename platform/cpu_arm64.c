@@ -146,39 +146,17 @@ static bool decode_doorbell(struct vcpu *v, struct arch_regs *r, struct cpu_trap
 	}
 }
 
-/* The thread's own request, and what this vCPU owes the address space. */
-static void prepare_flush(struct platform *p, struct vcpu *v, uint64_t root,
-			  struct tlb_request *req)
-{
-	bool owed = flush_load_root(p, v, root);
-
-	owed |= atomic_exchange(&v->need_flush, false);
-	if (owed && req->kind != TLB_NONE && req->root != root)
-		req->kind = TLB_BROADCAST;
-	else if (owed && req->kind <= TLB_SPACE)
-		req->kind = TLB_SPACE;
-	if (owed && req->kind == TLB_SPACE)
-		req->root = root;
-	flush_reply(p, v, req);
-	v->shim->ttbr0 = root;
-}
-
 bool arch_enter(struct vcpu *v, uint64_t root, struct arch_regs *regs, struct cpu_trap *trap)
 {
 	struct platform *p = v->holder->platform;
-	struct tlb_request req;
 	struct nacre_exit exit;
 	bool staged, done = true;
 
 	memset(trap, 0, sizeof *trap);
-	staged = tlb_take(&req) != TLB_NONE;
-	prepare_flush(p, v, root, &req);
+	staged = flush_before_run(p, v, root);
 	put_regs(v->shim, regs);
 	p->ops->vcpu_run(v->hv, &v->regs, 0, &exit);
-	/* The shim flushed before it went to user level. */
-	atomic_store(&v->staged_root, 0);
-	if (staged)
-		mm_flush_executed();
+	flush_after_run(v, staged);
 	get_regs(regs, v->shim);
 	switch (exit.reason) {
 	case NACRE_EXIT_DOORBELL:

@@ -73,31 +73,6 @@ static void get_general(struct arch_regs *r, const struct nacre_regs_x86 *from)
 
 /* ---- entry ---- */
 
-/*
- * What the shim must flush before user level, written to the vCPU's memory. Returns false when there
- * is nothing to do. A CR3 load drops every translation that is not global, and none is.
- */
-static bool prepare_flush(struct vcpu *v, uint64_t root, struct tlb_request *req)
-{
-	bool all = atomic_exchange(&v->need_flush, false);
-
-	if (atomic_load(&v->root) != root || all || req->kind >= TLB_SPACE) {
-		v->shim->flush_kind = req->kind == TLB_BROADCAST ? SHIM_FLUSH_ALL : SHIM_FLUSH_SPACE;
-		v->shim->flush_cr3 = root;
-		atomic_store(&v->root, root);
-		return true;
-	}
-	if (req->kind == TLB_NONE || req->root != root)
-		return false;
-	v->shim->flush_kind = SHIM_FLUSH_RANGE;
-	v->shim->flush_count = req->nranges;
-	for (unsigned i = 0; i < req->nranges; i++) {
-		v->shim->flush_range[i].start = req->range[i].start;
-		v->shim->flush_range[i].pages = req->range[i].pages;
-	}
-	return true;
-}
-
 static void write_frame(struct vcpu *v, const struct arch_regs *r)
 {
 	v->frame[FRAME_RIP] = r->rip;
@@ -372,7 +347,7 @@ bool arch_enter(struct vcpu *v, uint64_t root, struct arch_regs *regs, struct cp
 	tlb_take(&req);
 	flush_enter(v);
 	if (nested)
-		flush = prepare_flush(v, root, &req);
+		flush = flush_prepare(v, root, &req);
 	load = prepare_entry(v, root, regs, flush);
 	do
 		ret = run_once(v, regs, trap, &load);

@@ -26,12 +26,16 @@
 #define ISAR0_TLB_SHIFT 56
 #define ISAR0_TLB_RANGE 2u
 
+#define RAN_MANY UINT16_MAX
+
 enum asid_state { ASID_FREE, ASID_USED, ASID_STALE };
 
 struct flush_state {
 	pthread_mutex_t asid_lock; /* protects asid[], next; a leaf but for service_lock */
 	uint8_t asid[1u << 16];	   /* enum asid_state */
 	uint32_t next;
+	/* By ASID, who ran it since it was given out: 0 nobody, a vCPU's index + 1, or RAN_MANY. */
+	_Atomic uint16_t ran[1u << 16];
 	pthread_mutex_t service_lock; /* who runs the service vCPU; a leaf */
 	struct vcpu service;
 };
@@ -39,6 +43,33 @@ struct flush_state {
 unsigned flush_asid_bits(const struct platform *p)
 {
 	return (p->caps.arm_mmfr0 >> MMFR0_ASID_SHIFT & 0xf) == 2 ? 16 : 8;
+}
+
+/* ---- who may hold translations ---- */
+
+static _Atomic uint16_t *ran(const struct platform *p, uint64_t root)
+{
+	return &p->flush->ran[root >> ASID_SHIFT];
+}
+
+/* Before the vCPU can walk the tables. */
+static void note_runner(struct platform *p, const struct vcpu *v, uint64_t root)
+{
+	uint16_t none = 0, self = (uint16_t)(v->index + 1);
+
+	if (!atomic_compare_exchange_strong(ran(p, root), &none, self) && none != self)
+		atomic_store(ran(p, root), RAN_MANY);
+}
+
+/*
+ * How far the vCPU's flush of an address space must reach. One that loads it from now on finds the
+ * flush announced (staged_root) and walks the tables as they are now.
+ */
+static enum tlb_scope reach(const struct platform *p, const struct vcpu *v, uint64_t root)
+{
+	unsigned who = atomic_load(ran(p, root));
+
+	return flush_scope(p, who && who != v->index + 1 && TLB_SITE(SITE_REACH));
 }
 
 /* ---- telling the shim ---- */
@@ -68,7 +99,7 @@ static void reply_ranges(const struct platform *p, struct shim_cpu *shim,
 	}
 }
 
-void flush_reply(const struct platform *p, struct vcpu *v, const struct tlb_request *req)
+static void reply_with(const struct platform *p, struct vcpu *v, const struct tlb_request *req)
 {
 	struct shim_reply *reply = &v->shim->reply;
 
@@ -76,6 +107,9 @@ void flush_reply(const struct platform *p, struct vcpu *v, const struct tlb_requ
 		.flags = (req->root >> ASID_SHIFT << ASID_SHIFT) |
 			 (req->exec ? 1u << SHIM_REPLY_CODE_BIT : 0),
 	};
+	if ((req->kind == TLB_RANGE || req->kind == TLB_SPACE) &&
+	    reach(p, v, req->root) == TLB_LOCAL)
+		reply->flags |= 1u << SHIM_REPLY_LOCAL_BIT;
 	switch (req->kind) {
 	case TLB_NONE:
 		reply->kind = SHIM_REPLY_NONE;
@@ -98,7 +132,7 @@ static void run_flush(struct platform *p, struct vcpu *v, const struct tlb_reque
 	uint64_t root = atomic_load(&v->root);
 	struct nacre_exit exit;
 
-	flush_reply(p, v, req);
+	reply_with(p, v, req);
 	v->shim->reply.flags |= 1u << SHIM_REPLY_RETURN_BIT;
 	/* The table it stood on may be gone. */
 	v->shim->ttbr0 = root ? root : mm_system_kernel_root(p->mm).v;
@@ -152,32 +186,71 @@ unsigned platform_flush_others(struct platform *p, uint64_t root, bool all)
 
 	(void)all; /* what the request names, it names on every vCPU */
 	if (own && (!atomic_load(&own->staged_root) || atomic_load(&own->staged_root) == root)) {
-		atomic_store(&own->staged_root, root);
-		if (!loaded_elsewhere(p, root))
+		if (TLB_SITE(SITE_STAGED_ROOT))
+			atomic_store(&own->staged_root, root);
+		if (!loaded_elsewhere(p, root) || !TLB_SITE(SITE_ELSEWHERE))
 			return 0;
 	}
 	platform_flush_now(p);
 	return 0;
 }
 
-/* Load root into the vCPU. True: somebody's flush of it has not executed yet. */
-bool flush_load_root(struct platform *p, struct vcpu *v, uint64_t root)
+/* Has a vCPU other than this one announced a flush of root and not executed it? */
+static bool announced(const struct platform *p, const struct vcpu *v, uint64_t root)
 {
 	unsigned n = p->nvcpus;
 
-	if (atomic_load(&v->root) == root)
-		return false;
-	atomic_store(&v->root, root);
 	for (unsigned i = 0; i < n; i++)
 		if (p->vcpus[i] != v && atomic_load(&p->vcpus[i]->staged_root) == root)
 			return true;
 	return false;
 }
 
+bool platform_flush_owed(struct platform *p, uint64_t root)
+{
+	return announced(p, pool_own, root);
+}
+
+/* Load root into the vCPU. True: somebody's flush of it has not executed yet. */
+static bool load_root(struct platform *p, struct vcpu *v, uint64_t root)
+{
+	if (atomic_load(&v->root) == root)
+		return false;
+	note_runner(p, v, root);
+	atomic_store(&v->root, root);
+	return announced(p, v, root) && TLB_SITE(SITE_LOAD_OWED);
+}
+
+bool flush_before_run(struct platform *p, struct vcpu *v, uint64_t root)
+{
+	struct tlb_request req;
+	bool staged = tlb_take(&req) != TLB_NONE, owed = load_root(p, v, root);
+
+	owed |= atomic_exchange(&v->need_flush, false);
+	if (owed && req.kind != TLB_NONE && req.root != root) {
+		req.kind = TLB_BROADCAST;
+	} else if (owed && req.kind <= TLB_SPACE) {
+		req.kind = TLB_SPACE;
+		req.root = root;
+	}
+	reply_with(p, v, &req);
+	v->shim->ttbr0 = root;
+	return staged;
+}
+
+/* The shim flushed before it went to user level. */
+void flush_after_run(struct vcpu *v, bool staged)
+{
+	atomic_store(&v->staged_root, 0);
+	if (staged)
+		mm_flush_executed();
+}
+
 /* The thread gives its vCPU up with this request not executed. */
 void flush_abandon(struct platform *p, struct vcpu *v, const struct tlb_request *req)
 {
-	run_flush(p, v, req);
+	if (TLB_SITE(SITE_ABANDON))
+		run_flush(p, v, req);
 	atomic_store(&v->staged_root, 0);
 }
 
@@ -190,7 +263,8 @@ static bool roll_over_locked(struct platform *p)
 	struct flush_state *f = p->flush;
 	bool any = false;
 
-	run_service(p, &all);
+	if (TLB_SITE(SITE_ROLL_OVER))
+		run_service(p, &all);
 	for (uint32_t i = 1; i < 1u << flush_asid_bits(p); i++) {
 		any |= f->asid[i] == ASID_STALE;
 		if (f->asid[i] == ASID_STALE)
@@ -218,8 +292,10 @@ uint64_t platform_new_root(struct platform *p, gpa_t table)
 	asid = find_free(p);
 	if (!asid && roll_over_locked(p))
 		asid = find_free(p);
-	if (asid)
+	if (asid) {
 		f->asid[asid] = ASID_USED;
+		atomic_store(&f->ran[asid], 0);
+	}
 	pthread_mutex_unlock(&f->asid_lock);
 	return asid ? table.v | (uint64_t)asid << ASID_SHIFT : 0;
 }

@@ -36,38 +36,79 @@ static bool concerns(const struct vcpu *v, uint64_t root, bool all)
 	return v != pool_own && (all || atomic_load(&v->root) == root);
 }
 
+static unsigned count_concerned(const struct platform *p, uint64_t root, bool all)
+{
+	unsigned n = p->nvcpus, others = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		others += concerns(p->vcpus[i], root, all);
+	return others;
+}
+
+/* Until the vCPU is outside the guest, or has taken the flush upon itself on its way in. */
+static void wait_for_exit(struct vcpu *v)
+{
+	while (atomic_load(&v->in_guest) && atomic_load(&v->need_flush)) {
+		unsigned seen = IN_GUEST;
+
+		if (!atomic_compare_exchange_strong(&v->in_guest, &seen, IN_GUEST | AWAITED) &&
+		    seen != (IN_GUEST | AWAITED))
+			break;
+		syscall(SYS_futex, &v->in_guest, FUTEX_WAIT_PRIVATE, IN_GUEST | AWAITED, NULL, NULL,
+			0);
+	}
+}
+
 unsigned platform_flush_others(struct platform *p, uint64_t root, bool all)
 {
 	unsigned n = p->nvcpus, kicked = 0;
 	bool wait[SHIM_MAX_CPUS] = {false};
 
+	if (flush_scope(p, count_concerned(p, root, all)) == TLB_LOCAL)
+		return 0;
 	for (unsigned i = 0; i < n; i++) {
 		struct vcpu *v = p->vcpus[i];
 
 		if (!concerns(v, root, all))
 			continue;
-		atomic_store(&v->need_flush, true);
+		if (TLB_SITE(SITE_MARK_OTHER))
+			atomic_store(&v->need_flush, true);
 		if (atomic_load(&v->in_guest)) {
-			p->ops->vcpu_kick(v->hv);
-			wait[i] = true;
+			if (TLB_SITE(SITE_KICK))
+				p->ops->vcpu_kick(v->hv);
+			wait[i] = TLB_SITE(SITE_AWAIT_EXIT);
 			kicked++;
 		}
 	}
-	for (unsigned i = 0; i < n; i++) {
-		struct vcpu *v = p->vcpus[i];
-		unsigned seen = IN_GUEST;
-
-		while (wait[i] && atomic_load(&v->in_guest) && atomic_load(&v->need_flush)) {
-			if (!atomic_compare_exchange_strong(&v->in_guest, &seen,
-							    IN_GUEST | AWAITED) &&
-			    seen != (IN_GUEST | AWAITED))
-				break;
-			syscall(SYS_futex, &v->in_guest, FUTEX_WAIT_PRIVATE, IN_GUEST | AWAITED,
-				NULL, NULL, 0);
-			seen = IN_GUEST;
-		}
-	}
+	for (unsigned i = 0; i < n; i++)
+		if (wait[i])
+			wait_for_exit(p->vcpus[i]);
 	return kicked;
+}
+
+/* A CR3 load drops every translation that is not global, and none is. */
+bool flush_prepare(struct vcpu *v, uint64_t root, const struct tlb_request *req)
+{
+	bool all = atomic_exchange(&v->need_flush, false) && TLB_SITE(SITE_OWED);
+	bool other = atomic_load(&v->root) != root;
+
+	if (other)
+		atomic_store(&v->root, root);
+	if ((other && TLB_SITE(SITE_LOAD_ROOT)) || all || req->kind >= TLB_SPACE) {
+		v->shim->flush_kind =
+			req->kind == TLB_BROADCAST ? SHIM_FLUSH_ALL : SHIM_FLUSH_SPACE;
+		v->shim->flush_cr3 = root;
+		return true;
+	}
+	if (req->kind == TLB_NONE || req->root != root)
+		return false;
+	v->shim->flush_kind = SHIM_FLUSH_RANGE;
+	v->shim->flush_count = req->nranges;
+	for (unsigned i = 0; i < req->nranges; i++) {
+		v->shim->flush_range[i].start = req->range[i].start;
+		v->shim->flush_range[i].pages = req->range[i].pages;
+	}
+	return true;
 }
 
 void platform_forget_root(struct platform *p, uint64_t root)
@@ -83,7 +124,8 @@ void flush_abandon(struct platform *p, struct vcpu *v, const struct tlb_request 
 {
 	(void)p;
 	(void)req;
-	atomic_store(&v->need_flush, true);
+	if (TLB_SITE(SITE_ABANDON))
+		atomic_store(&v->need_flush, true);
 }
 
 uint64_t platform_new_root(struct platform *p, gpa_t table)

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "backends/loader.h"
+#include "mm/scope.h"
 #include "mm/tlb.h"
 #include "platform/platform.h"
 #include "shim/wire.h"
@@ -122,14 +123,36 @@ extern _Thread_local struct vcpu *pool_own; /* the calling thread's vCPU */
 /* The thread gives the vCPU up with this request of its own not executed. */
 void flush_abandon(struct platform *p, struct vcpu *v, const struct tlb_request *req);
 void flush_destroy(struct platform *p);
+/* How far a flush must reach when `others` vCPUs but its own may hold the translations. */
+static inline enum tlb_scope flush_scope(const struct platform *p, unsigned others)
+{
+	const struct tlb_reach reach = {
+		.others = others,
+		.forced_broadcast = p->caps.flags & NACRE_CAP_FORCED_BROADCAST,
+		.flush_on_migration = p->caps.flags & NACRE_CAP_FLUSH_ON_MIGRATION,
+		.pinned = false, /* the host's scheduler places the threads */
+		.sticky = p->caps.flags & NACRE_CAP_VCPU_BOUND,
+	};
+
+	return tlb_scope(&reach);
+}
 /* x86-64 */
 void flush_enter(struct vcpu *v); /* about to run guest code; pairs with flush_leave() */
 void flush_leave(struct vcpu *v);
+/*
+ * Nested paging, after flush_enter(): what the shim must flush before user level, with `req` taken
+ * from the thread's slot, written to the vCPU's memory. False: nothing.
+ */
+bool flush_prepare(struct vcpu *v, uint64_t root, const struct tlb_request *req);
 /* arm64 */
 int flush_boot(struct platform *p);
 unsigned flush_asid_bits(const struct platform *p);
-void flush_reply(const struct platform *p, struct vcpu *v, const struct tlb_request *req);
-bool flush_load_root(struct platform *p, struct vcpu *v, uint64_t root);
+/*
+ * Take the thread's request and write the reply: what the shim flushes before user level, on which
+ * table. Returns what flush_after_run() must be told.
+ */
+bool flush_before_run(struct platform *p, struct vcpu *v, uint64_t root);
+void flush_after_run(struct vcpu *v, bool staged);
 
 /* gate_x86_64.c: the SYSCALL entry at user level, shim/wire.h */
 int gate_install(struct platform *p, struct mm_system *sys);

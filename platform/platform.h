@@ -68,6 +68,11 @@ unsigned platform_flush_others(struct platform *p, uint64_t root, bool all);
  */
 void platform_flush_now(struct platform *p);
 /*
+ * The same platforms: does another thread have a flush of this address space staged that nobody has
+ * executed yet?
+ */
+bool platform_flush_owed(struct platform *p, uint64_t root);
+/*
  * A new root table, empty, at `table`: what it is called from now on, by mm_root(), the calls here and
  * flush requests. x86-64: its address; arm64: the address and an ASID, as TTBR0 holds them. 0: there
  * are too many.

@@ -47,6 +47,12 @@ int arch_shim_install(struct platform *p, struct mm_system *sys, char *err, size
 	gpa_t text_gpa, cpu_gpa;
 	void *host, *cpus;
 
+	/* No instruction here reaches what a vCPU left behind on another CPU (mm/scope.h). */
+	if (platform_paging(p) == PLATFORM_PAGING_NESTED && flush_scope(p, 0) != TLB_LOCAL) {
+		snprintf(err, errlen, "the backend %s does not flush a virtual CPU that moves",
+			 p->ops->name);
+		return -ENOTSUP;
+	}
 	int ret = mm_system_alloc_fixed(sys, 2, &text_gpa, &host);
 	if (!ret)
 		ret = mm_system_alloc_fixed(sys, cpu_pages, &cpu_gpa, &cpus);

@@ -6,7 +6,10 @@
 #ifndef NACRE_SHIM_WIRE_H
 #define NACRE_SHIM_WIRE_H
 
-#if defined(__x86_64__)
+/* Tests that run no guest may ask for the other architecture's. */
+#if defined(NACRE_GUEST_ARM64)
+#include "shim/wire_arm64.h"
+#elif defined(NACRE_GUEST_X86_64) || defined(__x86_64__)
 #include "shim/wire_x86_64.h"
 #elif defined(__aarch64__)
 #include "shim/wire_arm64.h"

@@ -17,9 +17,10 @@
  *	X8	SHIM_REPLY_*: what to flush
  *	X9	RANGE: page-aligned start address; RANGE_OP: operand of TLBI RVAE1IS
  *	X10	RANGE: number of pages; further ranges follow in shim_cpu.more, 0 pages end the list
- *	X11	SHIM_REPLY_CODE, SHIM_REPLY_RETURN; the ASID in bits 63..48
+ *	X11	SHIM_REPLY_CODE, SHIM_REPLY_RETURN, SHIM_REPLY_LOCAL; the ASID in bits 63..48
  *
- * A DSB ISHST stands before the first TLBI, a DSB ISH after the last; with SHIM_REPLY_CODE the
+ * A DSB ISHST stands before the first TLBI, a DSB ISH after the last; with SHIM_REPLY_LOCAL, for RANGE,
+ * RANGE_OP and SPACE, the TLBIs are those of this CPU alone and a DSB NSH follows; with SHIM_REPLY_CODE the
  * instruction caches of all CPUs are invalidated; an ISB ends it (Arm ARM, D8.13 and B2.4.4).
  *
  * Per-vCPU memory, at SHIM_CPU_VA + index * SHIM_CPU_STRIDE, guest-privileged only; SP_EL1 points
@@ -65,6 +66,7 @@
 
 #define SHIM_REPLY_CODE_BIT 0	/* executable mappings changed */
 #define SHIM_REPLY_RETURN_BIT 1 /* ring again after the flush */
+#define SHIM_REPLY_LOCAL_BIT 2	/* this CPU's TLB only */
 
 /* Offsets in struct shim_cpu that assembly uses. */
 #define SHIM_CPU_X 0

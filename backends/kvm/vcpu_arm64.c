@@ -142,7 +142,11 @@ int kvm_arch_vm_init(struct nacre_vm *vm, char *err, size_t errlen)
 	vm->caps.gpa_bits = ipa_bits(vm->kvm_fd);
 	vm->caps.fpu_bytes = FPU_BYTES;
 	vm->caps.counter_hz = counter_hz();
-	vm->caps.flags |= NACRE_CAP_FORCED_BROADCAST | NACRE_CAP_FLUSH_ON_MIGRATION;
+	/*
+	 * HCR_EL2.FB is among the bits every guest runs with (Linux, HCR_GUEST_FLAGS). A vCPU that
+	 * moves keeps what it left behind where no other vCPU of this VM ran since.
+	 */
+	vm->caps.flags |= NACRE_CAP_FORCED_BROADCAST;
 	return 0;
 }
 

@@ -167,6 +167,11 @@ int kvm_arch_vm_init(struct nacre_vm *vm, char *err, size_t errlen)
 	int ret = kvm_cpuid_filter(vm, err, errlen);
 
 	vm->caps.gpa_bits = 36;
+	/*
+	 * A vCPU loaded on another CPU than last starts there with a flushed TLB: KVM_REQ_TLB_FLUSH in
+	 * vmx_vcpu_load_vmcs(), a new ASID in pre_svm_run().
+	 */
+	vm->caps.flags |= NACRE_CAP_FLUSH_ON_MIGRATION;
 	return ret ? ret : kvm_paging_probe(vm, err, errlen);
 }
 

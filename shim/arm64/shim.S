@@ -103,6 +103,7 @@ resume:
 	isb
 2:	cbz x8, flushed
 	and x12, x11, #0xffff000000000000
+	tbnz x11, #SHIM_REPLY_LOCAL_BIT, flush_local
 	cmp x8, #SHIM_REPLY_RANGE
 	b.eq flush_range
 	cmp x8, #SHIM_REPLY_SPACE
@@ -129,8 +130,33 @@ flush_range:
 	b.ne 3b
 	ldp x9, x10, [x13], #16
 	b 5b
+/* The same kinds for this CPU alone; SHIM_REPLY_ALL is never local. */
+flush_local:
+	cmp x8, #SHIM_REPLY_RANGE
+	b.eq local_range
+	cmp x8, #SHIM_REPLY_SPACE
+	b.eq local_space
+	tlbi rvae1, x9
+	b local_end
+local_space:
+	tlbi aside1, x12
+	b local_end
+local_range:
+	add x13, sp, #SHIM_CPU_MORE
+6:	cbz x10, local_end
+	orr x9, x12, x9, lsr #12
+7:	tlbi vae1, x9
+	add x9, x9, #1
+	subs x10, x10, #1
+	b.ne 7b
+	ldp x9, x10, [x13], #16
+	b 6b
+local_end:
+	dsb nsh
+	b flush_code
 flush_end:
 	dsb ish
+flush_code:
 	tbz x11, #SHIM_REPLY_CODE_BIT, 4f
 	ic ialluis
 	dsb ish

@@ -5,34 +5,163 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct platform *fake_platform_new(enum platform_paging paging)
-{
-	struct platform *p = calloc(1, sizeof *p);
+_Thread_local struct vcpu *pool_own;
+static _Thread_local bool staged; /* what fake_arch_enter() returned */
 
-	p->paging = paging;
-	for (unsigned i = 0; i < FAKE_VCPUS; i++) {
-		p->vcpu[i].tlb = calloc(FAKE_TLB, sizeof(struct fake_entry));
-		p->vcpu[i].tables = calloc(FAKE_TLB, sizeof(struct fake_entry));
+static void wrong(const char *what)
+{
+	fprintf(stderr, "%s\n", what);
+	abort();
+}
+
+static void kick(struct nacre_vcpu *hv)
+{
+	hv->kicked = true;
+}
+
+struct platform *fake_platform_new(enum platform_paging paging, uint32_t guarantees)
+{
+	static struct nacre_backend ops;
+	struct platform *p = calloc(1, sizeof *p);
+	struct nacre_vm *vm = calloc(1, sizeof *vm);
+
+	ops = fake_backend;
+	ops.vcpu_kick = kick;
+	vm->paging = paging;
+	vm->wrong = wrong;
+	p->vm = vm;
+	p->ops = &ops;
+	p->caps.flags = guarantees;
+	p->caps.arm_isar0 = guarantees & NACRE_CAP_FLUSH_ON_MIGRATION ? (uint64_t)2 << 56 : 0;
+	for (unsigned i = 0; i <= FAKE_VCPUS; i++) {
+		struct nacre_vcpu *hv = &vm->vcpu[i];
+
+		hv->index = i;
+		hv->shim = calloc(1, sizeof *hv->shim);
+		hv->tlb = calloc(FAKE_TLB, sizeof *hv->tlb);
+		hv->tables = calloc(FAKE_TLB, sizeof *hv->tables);
 	}
+	for (unsigned i = 0; i < FAKE_VCPUS; i++) {
+		struct vcpu *v = calloc(1, sizeof *v);
+
+		v->index = i;
+		v->hv = &vm->vcpu[i];
+		v->shim = v->hv->shim;
+		v->next_idle = p->idle;
+		p->idle = p->vcpus[i] = v;
+	}
+	p->nvcpus = FAKE_VCPUS;
+	fake_arch_boot(p);
 	return p;
 }
 
 void fake_platform_free(struct platform *p)
 {
-	for (unsigned i = 0; i < FAKE_VCPUS; i++) {
-		free(p->vcpu[i].tlb);
-		free(p->vcpu[i].tables);
+	fake_release(p);
+	flush_destroy(p);
+	for (unsigned i = 0; i < FAKE_VCPUS; i++)
+		free(p->vcpus[i]);
+	for (unsigned i = 0; i <= FAKE_VCPUS; i++) {
+		free(p->vm->vcpu[i].shim);
+		free(p->vm->vcpu[i].tlb);
+		free(p->vm->vcpu[i].tables);
 	}
-	free(p->shadow);
+	free(p->vm->shadow);
+	free(p->vm);
 	free(p);
 }
 
 char *fake_host(struct platform *p, uint64_t gpa)
 {
-	for (unsigned i = 0; i < p->nslots; i++)
-		if (gpa - p->slot[i].gpa < p->slot[i].len)
-			return p->slot[i].host + (gpa - p->slot[i].gpa);
+	for (unsigned i = 0; i < p->vm->nslots; i++)
+		if (gpa - p->vm->slot[i].gpa < p->vm->slot[i].len)
+			return p->vm->slot[i].host + (gpa - p->vm->slot[i].gpa);
 	return NULL;
+}
+
+/* ---- the pool, and running ---- */
+
+struct vcpu *pool_borrow(struct platform *p)
+{
+	struct vcpu *v = p->idle;
+
+	if (v)
+		p->idle = v->next_idle;
+	return v;
+}
+
+void pool_return(struct platform *p, struct vcpu *v)
+{
+	v->next_idle = p->idle;
+	p->idle = v;
+}
+
+bool fake_enter(struct platform *p, uint64_t root)
+{
+	struct vcpu *v = pool_own;
+
+	if (v && v->hv->in_guest && v->hv->root == root && v->root == root)
+		return true;
+	fake_leave(p);
+	if (!v)
+		v = pool_own = pool_borrow(p);
+	if (!v)
+		return false;
+	staged = fake_arch_enter(p, v, root);
+	v->hv->in_guest = true;
+	return true;
+}
+
+void fake_leave(struct platform *p)
+{
+	(void)p;
+	if (!pool_own)
+		return;
+	pool_own->hv->in_guest = false;
+	fake_arch_leave(pool_own, staged);
+	staged = false;
+}
+
+/* As pool_release(). */
+void fake_release(struct platform *p)
+{
+	struct vcpu *v = pool_own;
+	struct tlb_request req;
+
+	if (!v)
+		return;
+	fake_leave(p);
+	if (tlb_take(&req) != TLB_NONE) {
+		flush_abandon(p, v, &req);
+		mm_flush_executed();
+	}
+	pool_own = NULL;
+	pool_return(p, v);
+}
+
+void fake_enter_exit(struct platform *p, uint64_t root)
+{
+	struct tlb_request req;
+
+	if (root && fake_enter(p, root)) {
+		fake_leave(p);
+		return;
+	}
+	fake_release(p);
+	tlb_take(&req);
+	mm_flush_executed();
+}
+
+void fake_stop(struct platform *p, uint64_t root)
+{
+	for (unsigned i = 0; i < FAKE_VCPUS; i++) {
+		struct vcpu *v = p->vcpus[i];
+
+		if (!v->hv->in_guest || v->hv->root != root)
+			continue;
+		v->hv->in_guest = false;
+		atomic_store(&v->in_guest, 0);
+	}
 }
 
 /* ---- walking ---- */
@@ -48,9 +177,9 @@ static pte_t *table_at(struct platform *p, uint64_t gpa)
 	return table;
 }
 
-static void describe(struct fake_entry *out, uint64_t root, uint64_t va, pte_t leaf, bool block)
+static void describe(struct fake_entry *out, uint64_t tag, uint64_t va, pte_t leaf, bool block)
 {
-	out->root = root;
+	out->tag = tag;
 	out->block = block;
 	out->va = block ? va & ~(BLOCK_SIZE - 1) : page_down(va);
 	out->gpa = pte_pa(leaf).v;
@@ -59,7 +188,7 @@ static void describe(struct fake_entry *out, uint64_t root, uint64_t va, pte_t l
 
 bool fake_walk(struct platform *p, uint64_t root, uint64_t va, struct fake_entry *out)
 {
-	pte_t *table = table_at(p, root);
+	pte_t *table = table_at(p, fake_table(root));
 
 	for (int level = PT_ROOT_LEVEL;; level--) {
 		pte_t entry = table[pt_index(va, level)];
@@ -68,7 +197,7 @@ bool fake_walk(struct platform *p, uint64_t root, uint64_t va, struct fake_entry
 		if (!pte_present(entry))
 			return false;
 		if (level == 1 || block) {
-			describe(out, root, va, entry, block);
+			describe(out, fake_tag(root), va, entry, block);
 			return true;
 		}
 		table = table_at(p, pte_pa(entry).v);
@@ -77,12 +206,12 @@ bool fake_walk(struct platform *p, uint64_t root, uint64_t va, struct fake_entry
 
 /* ---- nested paging ---- */
 
-static bool tlb_find(struct fake_vcpu *v, uint64_t root, uint64_t va, struct fake_entry *out)
+static bool tlb_find(struct nacre_vcpu *hv, uint64_t tag, uint64_t va, struct fake_entry *out)
 {
-	for (unsigned i = 0; i < v->n; i++) {
-		struct fake_entry *t = &v->tlb[i];
+	for (unsigned i = 0; i < hv->n; i++) {
+		struct fake_entry *t = &hv->tlb[i];
 
-		if (t->root == root && va - t->va < (t->block ? BLOCK_SIZE : PAGE_SIZE)) {
+		if (t->tag == tag && va - t->va < (t->block ? BLOCK_SIZE : PAGE_SIZE)) {
 			*out = *t;
 			return true;
 		}
@@ -90,30 +219,39 @@ static bool tlb_find(struct fake_vcpu *v, uint64_t root, uint64_t va, struct fak
 	return false;
 }
 
-static void tlb_drop(struct fake_entry *v, unsigned *n, uint64_t root, uint64_t from, uint64_t to,
-		     bool tables)
+static void drop(struct fake_entry *v, unsigned *n, uint64_t tag, uint64_t from, uint64_t to,
+		 bool tables)
 {
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < *n; i++) {
 		uint64_t span = tables || v[i].block ? BLOCK_SIZE : PAGE_SIZE;
 
-		if (v[i].root != root || v[i].va >= to || v[i].va + span <= from)
+		if (v[i].tag != tag || v[i].va >= to || v[i].va + span <= from)
 			v[kept++] = v[i];
 	}
 	*n = kept;
 }
 
-static void vcpu_flush(struct fake_vcpu *v, uint64_t root, uint64_t from, uint64_t to)
+void fake_drop(struct nacre_vcpu *hv, uint64_t tag, uint64_t from, uint64_t to)
 {
-	tlb_drop(v->tlb, &v->n, root, from, to, false);
-	tlb_drop(v->tables, &v->ntables, root, from, to, true);
+	drop(hv->tlb, &hv->n, tag, from, to, false);
+	drop(hv->tables, &hv->ntables, tag, from, to, true);
+}
+
+void fake_drop_all(struct nacre_vcpu *hv)
+{
+	hv->n = hv->ntables = 0;
 }
 
 static void remember(struct fake_entry *v, unsigned *n, const struct fake_entry *e)
 {
-	if (*n < FAKE_TLB)
-		v[(*n)++] = *e;
+	if (*n == FAKE_TLB) {
+		/* The oldest half is forgotten. */
+		memmove(v, v + FAKE_TLB / 2, FAKE_TLB / 2 * sizeof *v);
+		*n = FAKE_TLB / 2;
+	}
+	v[(*n)++] = *e;
 }
 
 /* Set the accessed bit, as hardware does before it remembers a leaf. */
@@ -123,55 +261,61 @@ static pte_t access_leaf(pte_t *slot)
 	return *slot;
 }
 
-static bool nested_fill(struct platform *p, struct fake_vcpu *v, uint64_t root, uint64_t va,
+/* The remembered level-1 table for va, or NULL. */
+static pte_t *cached_table(struct platform *p, struct nacre_vcpu *hv, uint64_t tag, uint64_t va)
+{
+	for (unsigned i = 0; i < hv->ntables; i++)
+		if (hv->tables[i].tag == tag && hv->tables[i].va == (va & ~(BLOCK_SIZE - 1)))
+			return table_at(p, hv->tables[i].gpa);
+	return NULL;
+}
+
+static bool nested_fill(struct platform *p, struct nacre_vcpu *hv, uint64_t va,
 			struct fake_entry *out)
 {
-	pte_t *table = NULL, entry;
+	uint64_t tag = fake_tag(hv->root);
+	pte_t *table = cached_table(p, hv, tag, va), *slot;
 
-	for (unsigned i = 0; i < v->ntables && !table; i++)
-		if (v->tables[i].root == root && v->tables[i].va == (va & ~(BLOCK_SIZE - 1)))
-			table = table_at(p, v->tables[i].gpa);
 	if (!table) {
-		struct fake_entry t = {.root = root, .va = va & ~(BLOCK_SIZE - 1)};
+		struct fake_entry t = {.tag = tag, .va = va & ~(BLOCK_SIZE - 1)};
 
-		table = table_at(p, root);
+		table = table_at(p, fake_table(hv->root));
 		for (int level = PT_ROOT_LEVEL; level > 1; level--) {
-			pte_t *slot = &table[pt_index(va, level)];
-
+			slot = &table[pt_index(va, level)];
 			if (!pte_present(*slot))
 				return false;
 			if (level == 2 && pte_is_block(*slot)) {
-				describe(out, root, va, access_leaf(slot), true);
-				remember(v->tlb, &v->n, out);
+				describe(out, tag, va, access_leaf(slot), true);
+				remember(hv->tlb, &hv->n, out);
 				return true;
 			}
 			t.gpa = pte_pa(*slot).v;
 			table = table_at(p, t.gpa);
 		}
-		remember(v->tables, &v->ntables, &t);
+		remember(hv->tables, &hv->ntables, &t);
 	}
-	entry = table[pt_index(va, 1)];
-	if (!pte_present(entry))
+	slot = &table[pt_index(va, 1)];
+	if (!pte_present(*slot))
 		return false;
-	describe(out, root, va, access_leaf(&table[pt_index(va, 1)]), false);
-	remember(v->tlb, &v->n, out);
+	describe(out, tag, va, access_leaf(slot), false);
+	remember(hv->tlb, &hv->n, out);
 	return true;
 }
 
 /* ---- shadow paging ---- */
 
-static struct fake_shadow *shadow_of(struct platform *p, uint64_t gpa)
+static struct fake_shadow *shadow_of(struct nacre_vm *vm, uint64_t gpa)
 {
-	for (unsigned i = 0; i < p->nshadow; i++)
-		if (p->shadow[i].gpa == gpa)
-			return &p->shadow[i];
-	if (p->nshadow == p->cap_shadow) {
-		p->cap_shadow = p->cap_shadow ? p->cap_shadow * 2 : 256;
-		p->shadow = realloc(p->shadow, p->cap_shadow * sizeof *p->shadow);
+	for (unsigned i = 0; i < vm->nshadow; i++)
+		if (vm->shadow[i].gpa == gpa)
+			return &vm->shadow[i];
+	if (vm->nshadow == vm->cap_shadow) {
+		vm->cap_shadow = vm->cap_shadow ? vm->cap_shadow * 2 : 256;
+		vm->shadow = realloc(vm->shadow, vm->cap_shadow * sizeof *vm->shadow);
 	}
-	memset(&p->shadow[p->nshadow], 0, sizeof *p->shadow);
-	p->shadow[p->nshadow].gpa = gpa;
-	return &p->shadow[p->nshadow++];
+	memset(&vm->shadow[vm->nshadow], 0, sizeof *vm->shadow);
+	vm->shadow[vm->nshadow].gpa = gpa;
+	return &vm->shadow[vm->nshadow++];
 }
 
 /* Forget what is remembered for va's leaf, so that the next access looks at the table again. */
@@ -182,7 +326,7 @@ static bool shadow_walk(struct platform *p, uint64_t root, uint64_t va, bool ref
 
 	for (int level = PT_ROOT_LEVEL;; level--) {
 		unsigned i = pt_index(va, level);
-		struct fake_shadow *s = shadow_of(p, gpa);
+		struct fake_shadow *s = shadow_of(p->vm, gpa);
 
 		if (!pte_present(s->entry[i]) || (level == 1 && refresh)) {
 			pte_t *slot = &table_at(p, gpa)[i];
@@ -212,23 +356,23 @@ static bool allows(const struct fake_entry *e, unsigned access)
 	       (!(access & MM_ACCESS_EXEC) || e->perm & PT_EXEC);
 }
 
-bool fake_translate(struct platform *p, unsigned vcpu, uint64_t root, uint64_t va, unsigned access,
+bool fake_translate(struct platform *p, struct nacre_vcpu *hv, uint64_t va, unsigned access,
 		    uint64_t *gpa)
 {
-	struct fake_vcpu *v = &p->vcpu[vcpu];
+	uint64_t tag = fake_tag(hv->root);
 	struct fake_entry e;
 
-	v->root = root;
-	if (p->paging == PLATFORM_PAGING_SHADOW) {
+	if (p->vm->paging == PLATFORM_PAGING_SHADOW) {
 		/* A fault makes the hypervisor look at the guest's table before it reflects it. */
-		if (!(shadow_walk(p, root, va, false, &e) && allows(&e, access)) &&
-		    !(shadow_walk(p, root, va, true, &e) && allows(&e, access)))
+		if (!(shadow_walk(p, hv->root, va, false, &e) && allows(&e, access)) &&
+		    !(shadow_walk(p, hv->root, va, true, &e) && allows(&e, access)))
 			return false;
 	} else {
-		if (!tlb_find(v, root, va, &e) && !nested_fill(p, v, root, va, &e))
+		if (!tlb_find(hv, tag, va, &e) && !nested_fill(p, hv, va, &e))
 			return false;
 		if (!allows(&e, access)) {
-			vcpu_flush(v, root, page_down(va), page_down(va) + PAGE_SIZE);
+			if (fake_fault_drops)
+				fake_drop(hv, tag, page_down(va), page_down(va) + PAGE_SIZE);
 			return false;
 		}
 	}
@@ -236,55 +380,27 @@ bool fake_translate(struct platform *p, unsigned vcpu, uint64_t root, uint64_t v
 	return true;
 }
 
-void fake_enter(struct platform *p)
-{
-	struct fake_vcpu *v = &p->vcpu[p->current];
-	struct tlb_request req;
-
-	switch (tlb_take(&req)) {
-	case TLB_NONE:
-		break;
-	case TLB_RANGE:
-		for (unsigned i = 0; i < req.nranges; i++)
-			vcpu_flush(v, req.root, req.range[i].start,
-				   req.range[i].start + (uint64_t)req.range[i].pages * PAGE_SIZE);
-		break;
-	case TLB_SPACE:
-		vcpu_flush(v, req.root, 0, UINT64_MAX);
-		break;
-	case TLB_BROADCAST:
-		v->n = v->ntables = 0;
-		break;
-	}
-}
-
-void fake_enter_exit(struct platform *p)
-{
-	fake_enter(p);
-	mm_flush_executed();
-}
-
 /* ---- the mmu ops ---- */
 
 enum platform_paging platform_paging(const struct platform *p)
 {
-	return p->paging;
+	return p->vm->paging;
 }
 
 int platform_map_memory(struct platform *p, gpa_t gpa, void *host, uint64_t len, bool writable)
 {
 	(void)writable;
-	if (p->nslots == sizeof p->slot / sizeof p->slot[0])
+	if (p->vm->nslots == sizeof p->vm->slot / sizeof p->vm->slot[0])
 		return -1;
-	p->slot[p->nslots++] = (struct fake_slot){gpa.v, len, host};
+	p->vm->slot[p->vm->nslots++] = (struct fake_slot){gpa.v, len, host};
 	return 0;
 }
 
 int platform_unmap_memory(struct platform *p, gpa_t gpa, uint64_t len)
 {
-	for (unsigned i = 0; i < p->nslots; i++)
-		if (p->slot[i].gpa == gpa.v && p->slot[i].len == len)
-			p->slot[i--] = p->slot[--p->nslots];
+	for (unsigned i = 0; i < p->vm->nslots; i++)
+		if (p->vm->slot[i].gpa == gpa.v && p->vm->slot[i].len == len)
+			p->vm->slot[i--] = p->vm->slot[--p->vm->nslots];
 	return 0;
 }
 
@@ -292,55 +408,21 @@ int platform_invalidate(struct platform *p, void *host, uint64_t len)
 {
 	uint64_t from = 0;
 
-	for (unsigned i = 0; i < p->nslots; i++)
-		if ((char *)host >= p->slot[i].host &&
-		    (char *)host < p->slot[i].host + p->slot[i].len)
-			from = p->slot[i].gpa + (uint64_t)((char *)host - p->slot[i].host);
-	p->invalidations++;
+	for (unsigned i = 0; i < p->vm->nslots; i++)
+		if ((char *)host >= p->vm->slot[i].host &&
+		    (char *)host < p->vm->slot[i].host + p->vm->slot[i].len)
+			from = p->vm->slot[i].gpa + (uint64_t)((char *)host - p->vm->slot[i].host);
 	/* Any remembered entry that names the page goes; links to tables are no leaves of data. */
-	for (unsigned i = 0; i < p->nshadow; i++)
+	for (unsigned i = 0; i < p->vm->nshadow; i++)
 		for (unsigned k = 0; k < PT_ENTRIES; k++)
-			if (pte_present(p->shadow[i].entry[k]) &&
-			    pte_pa(p->shadow[i].entry[k]).v - from < len)
-				p->shadow[i].entry[k] = 0;
+			if (pte_present(p->vm->shadow[i].entry[k]) &&
+			    pte_pa(p->vm->shadow[i].entry[k]).v - from < len)
+				p->vm->shadow[i].entry[k] = 0;
 	return 0;
 }
 
 int platform_drop_tables(struct platform *p)
 {
-	p->drops++;
-	p->nshadow = 0;
+	p->vm->nshadow = 0;
 	return 0;
-}
-
-unsigned platform_flush_others(struct platform *p, uint64_t root, bool all)
-{
-	unsigned kicked = 0;
-
-	p->flushes++;
-	for (unsigned i = 0; i < FAKE_VCPUS; i++) {
-		if (i == p->current)
-			continue;
-		if (all)
-			p->vcpu[i].n = p->vcpu[i].ntables = 0;
-		vcpu_flush(&p->vcpu[i], root, 0, UINT64_MAX);
-		kicked += all || p->vcpu[i].root == root;
-	}
-	return kicked;
-}
-
-uint64_t platform_new_root(struct platform *p, gpa_t table)
-{
-	(void)p;
-	return table.v;
-}
-
-void platform_forget_root(struct platform *p, uint64_t root)
-{
-	p->forgotten++;
-	for (unsigned i = 0; i < FAKE_VCPUS; i++) {
-		vcpu_flush(&p->vcpu[i], root, 0, UINT64_MAX);
-		if (p->vcpu[i].root == root)
-			p->vcpu[i].root = 0;
-	}
 }

@@ -8,10 +8,11 @@
 
 #include "tests/unit/fake_platform.h"
 
-#define MODEL_BASE   ((uint64_t)0x10000000)
+#define MODEL_BASE ((uint64_t)0x10000000)
 #define MODEL_BLOCKS 12u
-#define MODEL_PAGES  (MODEL_BLOCKS * 512u)
+#define MODEL_PAGES (MODEL_BLOCKS * 512u)
 #define MODEL_SPACES 4u
+#define MODEL_THREADS 5u /* more than there are vCPUs */
 
 /* What stands behind a page that was not written privately. */
 struct model_object {
@@ -43,6 +44,7 @@ struct model {
 	struct model_object *objects;
 	struct model_object *constant, *shared_file; /* what the two files hold */
 	struct mm_backing constant_backing, shared_backing;
+	unsigned thread; /* whose turn it is */
 	unsigned long op;
 	const char *what; /* the operation under way, for messages */
 };
@@ -53,6 +55,8 @@ _Noreturn void model_fail(struct model *m, const char *format, ...)
 
 uint32_t model_random(struct model *m, uint32_t below);
 struct model_object *model_object(struct model *m, uint32_t pages);
+/* Make a host file of what the object says; the caller adds b->ops. */
+void model_fill_file(struct model *m, struct mm_backing *b, uint64_t ino, struct model_object *o);
 
 static inline uint64_t model_va(uint32_t page)
 {
@@ -66,7 +70,9 @@ static inline uint32_t model_word(const struct model_page *pg)
 	return pg->object && pg->object->word ? pg->object->word[pg->index] : 0;
 }
 
-/* One random operation by the current vCPU. */
+/* An address space for the thread whose turn it is to run in: mostly the same. */
+struct model_space *model_space_of_thread(struct model *m);
+/* One random operation by the calling thread, which is outside the guest. */
 void model_step(struct model *m);
 /* Every page that may be read holds what it should, as the kernel's copies see it. */
 void model_verify(struct model *m);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/unit/mm_model.h"
 
@@ -33,6 +34,65 @@ static void some_range(struct model *m, uint32_t *first, uint32_t *n)
 	*first = model_random(m, MODEL_PAGES - *n + 1);
 }
 
+static struct model_space *space_of(struct model *m, uint64_t tag)
+{
+	for (unsigned i = 0; i < MODEL_SPACES; i++)
+		if (m->space[i].mm && fake_tag(mm_root(m->space[i].mm)) == tag)
+			return &m->space[i];
+	return NULL;
+}
+
+/* The address space of a flush that a thread has staged and not executed (arm64), or NULL. */
+static struct model_space *owed_space(struct model *m)
+{
+	for (unsigned i = 0; i < FAKE_VCPUS; i++) {
+		const struct vcpu *v = m->p->vcpus[i];
+
+		if (v != pool_own && v->staged_root)
+			return space_of(m, fake_tag(v->staged_root));
+	}
+	return NULL;
+}
+
+struct model_space *model_space_of_thread(struct model *m)
+{
+	struct model_space *s = &m->space[m->thread % MODEL_SPACES], *owed = owed_space(m);
+
+	if (owed && model_random(m, 2))
+		return owed;
+	return s->mm && model_random(m, 2) ? s : some_space(m);
+}
+
+/*
+ * Where to do something: often where a vCPU remembers a translation, best of an address space for
+ * which a flush is owed.
+ */
+static struct model_space *aim(struct model *m, uint32_t *first, uint32_t *n)
+{
+	struct model_space *owed = owed_space(m);
+	unsigned start = model_random(m, FAKE_VCPUS);
+
+	some_range(m, first, n);
+	if (*n >= 512 || model_random(m, 2))
+		return some_space(m);
+	for (unsigned i = 0; i < FAKE_VCPUS; i++) {
+		const struct nacre_vcpu *hv = &m->p->vm->vcpu[(start + i) % FAKE_VCPUS];
+		unsigned from = hv->n ? model_random(m, hv->n) : 0;
+
+		for (unsigned k = 0; k < hv->n; k++) {
+			const struct fake_entry *t = &hv->tlb[(from + k) % hv->n];
+			struct model_space *s = space_of(m, t->tag);
+			uint64_t page = (t->va - MODEL_BASE) >> PAGE_SHIFT;
+
+			if (!s || (owed && s != owed) || page > MODEL_PAGES - *n)
+				continue;
+			*first = (uint32_t)page;
+			return s;
+		}
+	}
+	return some_space(m);
+}
+
 static unsigned some_prot(struct model *m)
 {
 	static const unsigned prot[] = {PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE, PROT_READ,
@@ -41,9 +101,78 @@ static unsigned some_prot(struct model *m)
 	return prot[model_random(m, sizeof prot / sizeof prot[0])];
 }
 
+static int expected(const struct model_page *pg, unsigned access)
+{
+	if (!pg->mapped)
+		return -EFAULT;
+	if (access & MM_ACCESS_WRITE)
+		return pg->prot & PROT_WRITE ? 0 : -EACCES;
+	return pg->prot ? 0 : -EACCES;
+}
+
+static void write_page(struct model *m, struct model_page *pg, uint32_t *host)
+{
+	*host = ++m->counter;
+	if (pg->shared) {
+		pg->object->word[pg->index] = m->counter;
+	} else {
+		pg->own = true;
+		pg->word = m->counter;
+	}
+}
+
+/*
+ * Where a fault does not drop the translation that caused it, another thread may have given the permission
+ * and not have flushed yet: it will before its program goes on.
+ */
+static bool flush_pending_elsewhere(struct model *m)
+{
+	for (unsigned i = 0; i < FAKE_VCPUS; i++)
+		if (!fake_fault_drops && m->p->vcpus[i] != pool_own &&
+		    !m->p->vcpus[i]->hv->in_guest)
+			return true;
+	return false;
+}
+
+/* A load or a store by the thread's vCPU, faulting as often as it takes. */
+static void touch(struct model *m, struct model_space *s, uint32_t page, unsigned access)
+{
+	struct model_page *pg = &s->page[page];
+	int want = expected(pg, access), ret = 0;
+	uint64_t gpa;
+
+	for (int tries = 0; tries < 6; tries++) {
+		if (!fake_enter(m->p, mm_root(s->mm)))
+			return; /* no vCPU is idle */
+		if (fake_translate(m->p, pool_own->hv, model_va(page), access, &gpa)) {
+			uint32_t *host = (uint32_t *)fake_host(m->p, gpa);
+
+			if (want)
+				model_fail(m, "page %u: access %u went through against %d", page,
+					   access, want);
+			if (access & MM_ACCESS_WRITE)
+				write_page(m, pg, host);
+			else if (*host != model_word(pg))
+				model_fail(m, "page %u: holds %u, not %u", page, *host,
+					   model_word(pg));
+			return;
+		}
+		fake_leave(m->p);
+		ret = mm_fault(s->mm, GVA(model_va(page)), access);
+		if (ret)
+			break;
+	}
+	if (!ret && flush_pending_elsewhere(m))
+		return;
+	if (!ret)
+		model_fail(m, "page %u: faults for ever", page);
+	if (ret != want && !(ret == -ENOMEM && m->tight))
+		model_fail(m, "page %u: access %u gave %d, not %d", page, access, ret, want);
+}
+
 static void op_map(struct model *m)
 {
-	struct model_space *s = some_space(m);
+	struct model_space *s;
 	struct mm_map_args args = {.flags = MAP_FIXED};
 	struct model_object *object = NULL;
 	uint32_t first, n, offset = 0, kind = model_random(m, 10);
@@ -51,7 +180,7 @@ static void op_map(struct model *m)
 	int64_t ret;
 
 	m->what = "mmap";
-	some_range(m, &first, &n);
+	s = aim(m, &first, &n);
 	if (kind < 6) {
 		args.flags |= MAP_PRIVATE | MAP_ANONYMOUS;
 	} else if (kind < 7) {
@@ -86,14 +215,60 @@ static void op_map(struct model *m)
 							 .index = offset + i};
 }
 
+static void release_file(struct mm_backing *b)
+{
+	close(b->fd);
+	free(b);
+}
+
+/* A file that nothing else maps: its window goes with the last area. */
+static void op_map_own_file(struct model *m)
+{
+	static const struct mm_backing_ops ops = {.release = release_file};
+	struct model_space *s = some_space(m);
+	struct mm_backing *b = calloc(1, sizeof *b);
+	uint32_t n = 1 + model_random(m, 24), first = model_random(m, MODEL_PAGES - n + 1);
+	struct mm_map_args args = {.addr = GVA(model_va(first)),
+				   .len = (uint64_t)n * PAGE_SIZE,
+				   .prot = PROT_READ,
+				   .flags = MAP_FIXED | MAP_PRIVATE,
+				   .backing = b};
+	struct model_object *object = model_object(m, n);
+	int64_t ret;
+
+	m->what = "mmap of a file";
+	model_fill_file(m, b, 3, object);
+	b->ops = &ops;
+	ret = mm_map(s->mm, &args);
+	mm_backing_put(b);
+	if (ret == -ENOMEM && m->tight)
+		return;
+	if (ret != (int64_t)args.addr.v)
+		model_fail(m, "mmap returned %ld", (long)ret);
+	for (uint32_t i = 0; i < n; i++)
+		s->page[first + i] = (struct model_page){.mapped = true,
+							 .prot = args.prot,
+							 .object = object,
+							 .index = i};
+	for (uint32_t i = 0; i < n; i++)
+		touch(m, s, first + i, MM_ACCESS_READ);
+	fake_leave(m->p);
+	if (mm_unmap(s->mm, args.addr, args.len)) {
+		if (!m->tight)
+			model_fail(m, "munmap failed");
+		return;
+	}
+	memset(&s->page[first], 0, n * sizeof s->page[0]);
+}
+
 static void op_unmap(struct model *m)
 {
-	struct model_space *s = some_space(m);
+	struct model_space *s;
 	uint32_t first, n;
 	int ret;
 
 	m->what = "munmap";
-	some_range(m, &first, &n);
+	s = aim(m, &first, &n);
 	ret = mm_unmap(s->mm, GVA(model_va(first)), (uint64_t)n * PAGE_SIZE);
 	if (ret == -ENOMEM && m->tight)
 		return;
@@ -104,13 +279,13 @@ static void op_unmap(struct model *m)
 
 static void op_protect(struct model *m)
 {
-	struct model_space *s = some_space(m);
+	struct model_space *s;
 	unsigned prot = some_prot(m);
 	uint32_t first, n, i;
 	int ret;
 
 	m->what = "mprotect";
-	some_range(m, &first, &n);
+	s = aim(m, &first, &n);
 	/* Mostly ranges without holes. */
 	for (i = 0; i < n && s->page[first + i].mapped; i++)
 		;
@@ -133,13 +308,13 @@ static bool same_area(const struct model_page *a, const struct model_page *b, ui
 
 static void op_remap(struct model *m)
 {
-	struct model_space *s = some_space(m);
+	struct model_space *s;
 	struct model_page *moved;
 	uint32_t from, to, n, new_n;
 	int64_t ret;
 
 	m->what = "mremap";
-	some_range(m, &from, &n);
+	s = aim(m, &from, &n);
 	if (!s->page[from].mapped)
 		return;
 	for (uint32_t i = 1; i < n; i++)
@@ -175,12 +350,12 @@ static void op_remap(struct model *m)
 
 static void op_dontneed(struct model *m)
 {
-	struct model_space *s = some_space(m);
+	struct model_space *s;
 	uint32_t first, n;
 	int ret;
 
 	m->what = "madvise(MADV_DONTNEED)";
-	some_range(m, &first, &n);
+	s = aim(m, &first, &n);
 	ret = mm_advise(s->mm, GVA(model_va(first)), (uint64_t)n * PAGE_SIZE, MADV_DONTNEED);
 	if (ret && ret != -ENOMEM)
 		model_fail(m, "madvise returned %d", ret);
@@ -188,12 +363,11 @@ static void op_dontneed(struct model *m)
 		s->page[i].own = false;
 }
 
-static void op_fork(struct model *m)
+static void fork_space(struct model *m, struct model_space *s)
 {
-	struct model_space *s = some_space(m), *child = NULL;
+	struct model_space *child = NULL;
 	int ret;
 
-	m->what = "fork";
 	for (unsigned i = 0; i < MODEL_SPACES; i++)
 		if (!m->space[i].mm)
 			child = &m->space[i];
@@ -207,6 +381,12 @@ static void op_fork(struct model *m)
 		model_fail(m, "fork returned %d", ret);
 }
 
+static void op_fork(struct model *m)
+{
+	m->what = "fork";
+	fork_space(m, some_space(m));
+}
+
 static void op_exit(struct model *m)
 {
 	struct model_space *s = some_space(m);
@@ -217,6 +397,7 @@ static void op_exit(struct model *m)
 		alive += m->space[i].mm != NULL;
 	if (alive == 1)
 		return;
+	fake_stop(m->p, mm_root(s->mm));
 	mm_put(s->mm);
 	s->mm = NULL;
 }
@@ -246,6 +427,7 @@ static void op_exec(struct model *m)
 			model_fail(m, "no page for a root");
 		return;
 	}
+	fake_stop(m->p, mm_root(s->mm));
 	mm_put(s->mm);
 	s->mm = fresh;
 	memset(s->page, 0, sizeof s->page);
@@ -253,62 +435,9 @@ static void op_exec(struct model *m)
 		map_all(m, s);
 }
 
-static int expected(const struct model_page *pg, unsigned access)
-{
-	if (!pg->mapped)
-		return -EFAULT;
-	if (access & MM_ACCESS_WRITE)
-		return pg->prot & PROT_WRITE ? 0 : -EACCES;
-	return pg->prot ? 0 : -EACCES;
-}
-
-static void write_page(struct model *m, struct model_page *pg, uint32_t *host)
-{
-	*host = ++m->counter;
-	if (pg->shared) {
-		pg->object->word[pg->index] = m->counter;
-	} else {
-		pg->own = true;
-		pg->word = m->counter;
-	}
-}
-
-/* A load or a store by the current vCPU, faulting as often as it takes. */
-static void touch(struct model *m, struct model_space *s, uint32_t page, unsigned access)
-{
-	struct model_page *pg = &s->page[page];
-	int want = expected(pg, access), ret = 0;
-	uint64_t gpa;
-
-	for (int tries = 0; tries < 6; tries++) {
-		if (fake_translate(m->p, m->p->current, mm_root(s->mm), model_va(page), access,
-				   &gpa)) {
-			uint32_t *host = (uint32_t *)fake_host(m->p, gpa);
-
-			if (want)
-				model_fail(m, "page %u: access %u went through against %d", page,
-					   access, want);
-			if (access & MM_ACCESS_WRITE)
-				write_page(m, pg, host);
-			else if (*host != model_word(pg))
-				model_fail(m, "page %u: holds %u, not %u", page, *host,
-					   model_word(pg));
-			return;
-		}
-		ret = mm_fault(s->mm, GVA(model_va(page)), access);
-		fake_enter_exit(m->p);
-		if (ret)
-			break;
-	}
-	if (!ret)
-		model_fail(m, "page %u: faults for ever", page);
-	if (ret != want && !(ret == -ENOMEM && m->tight))
-		model_fail(m, "page %u: access %u gave %d, not %d", page, access, ret, want);
-}
-
 static void op_touch(struct model *m)
 {
-	struct model_space *s = some_space(m);
+	struct model_space *s = model_space_of_thread(m);
 	uint32_t page = model_random(m, MODEL_PAGES), n = 1 + model_random(m, 24);
 	uint32_t step = model_random(m, 3) ? 1 : 37;
 
@@ -324,23 +453,22 @@ static void op_touch(struct model *m)
 			touch(m, s, page, model_random(m, 2) ? MM_ACCESS_WRITE : MM_ACCESS_READ);
 }
 
-/* Some vCPU's hardware looks ahead: it may remember whatever is present. */
+/* A vCPU in the guest looks ahead: its hardware may remember whatever is present. */
 static void op_prefetch(struct model *m)
 {
-	struct model_space *s = some_space(m);
-	unsigned vcpu = model_random(m, FAKE_VCPUS);
+	struct nacre_vcpu *hv = &m->p->vm->vcpu[model_random(m, FAKE_VCPUS)];
 	uint32_t page = model_random(m, MODEL_PAGES), n = 1 + model_random(m, 400);
 	uint64_t gpa;
 
 	m->what = "prefetch";
-	for (; n && page < MODEL_PAGES; n--, page++)
-		fake_translate(m->p, vcpu, mm_root(s->mm), model_va(page), MM_ACCESS_READ, &gpa);
+	for (; hv->in_guest && n && page < MODEL_PAGES; n--, page++)
+		fake_translate(m->p, hv, model_va(page), MM_ACCESS_READ, &gpa);
 }
 
 static void op_copy(struct model *m)
 {
-	struct model_space *s = some_space(m);
-	uint32_t page = model_random(m, MODEL_PAGES), word;
+	uint32_t page, n, word;
+	struct model_space *s = aim(m, &page, &n);
 	struct model_page *pg = &s->page[page];
 	bool out = model_random(m, 2);
 	int want = expected(pg, out ? MM_ACCESS_WRITE : MM_ACCESS_READ) ? -EFAULT : 0, ret;
@@ -360,6 +488,60 @@ static void op_copy(struct model *m)
 		write_page(m, pg, &word);
 	else if (word != model_word(pg))
 		model_fail(m, "page %u: copied %u, not %u", page, word, model_word(pg));
+}
+
+/* A debugger's store: it goes through where the program's own would not. */
+static void op_poke(struct model *m)
+{
+	struct model_space *s = some_space(m);
+	uint32_t page = model_random(m, MODEL_PAGES), word;
+	struct model_page *pg = &s->page[page];
+	int ret;
+
+	m->what = "poke";
+	for (unsigned i = 0; i < 64 && (!pg->mapped || pg->shared || pg->prot != PROT_READ); i++) {
+		page = model_random(m, MODEL_PAGES);
+		pg = &s->page[page];
+	}
+	if (!pg->mapped || pg->shared || !pg->prot)
+		return;
+	touch(m, s, page, MM_ACCESS_READ);
+	fake_leave(m->p);
+	word = m->counter + 1;
+	ret = mm_poke(s->mm, GVA(model_va(page)), &word, sizeof word);
+	if (ret && !m->tight)
+		model_fail(m, "page %u: poke gave %d", page, ret);
+	if (!ret)
+		write_page(m, pg, &word);
+}
+
+/* Large pages that are in use, then protected as a whole, or shared with a child. */
+static void op_blocks(struct model *m)
+{
+	static const unsigned prots[] = {PROT_READ, PROT_NONE, PROT_READ | PROT_WRITE};
+	struct model_space *s = model_space_of_thread(m);
+	uint32_t block = model_random(m, MODEL_BLOCKS), n = 1 + model_random(m, 4);
+	unsigned prot = prots[model_random(m, 3)];
+
+	m->what = "blocks";
+	if (n > MODEL_BLOCKS - block)
+		n = MODEL_BLOCKS - block;
+	fake_leave(m->p);
+	map_all(m, s);
+	for (uint32_t i = block; i < block + n; i++)
+		touch(m, s, i * 512 + model_random(m, 512), MM_ACCESS_WRITE);
+	fake_leave(m->p);
+	if (model_random(m, 2)) {
+		fork_space(m, s);
+		return;
+	}
+	if (mm_protect(s->mm, GVA(model_va(block * 512)), n * BLOCK_SIZE, prot)) {
+		if (m->tight)
+			abort(); /* which prefix was done is not known */
+		model_fail(m, "mprotect of blocks failed");
+	}
+	for (uint32_t i = block * 512; i < (block + n) * 512; i++)
+		s->page[i].prot = prot;
 }
 
 void model_verify(struct model *m)
@@ -389,9 +571,10 @@ void model_step(struct model *m)
 		void (*op)(struct model *);
 		unsigned weight;
 	} ops[] = {
-		{op_map, 14},	  {op_unmap, 10},    {op_protect, 14}, {op_remap, 8},
-		{op_dontneed, 6}, {op_fork, 6},	     {op_exit, 3},     {op_exec, 4},
-		{op_touch, 24},	  {op_prefetch, 16}, {op_copy, 10},
+		{op_map, 14},	      {op_unmap, 10},	 {op_protect, 14}, {op_remap, 8},
+		{op_dontneed, 6},     {op_fork, 6},	 {op_exit, 3},	   {op_exec, 4},
+		{op_touch, 24},	      {op_prefetch, 16}, {op_copy, 10},	   {op_poke, 4},
+		{op_map_own_file, 3}, {op_blocks, 2},
 	};
 	unsigned total = 0, pick;
 

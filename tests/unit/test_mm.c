@@ -14,9 +14,10 @@ static int setup(void **state, enum platform_paging paging)
 	struct mm_limits limits = {.arena_bytes = (uint64_t)256 << 20,
 				   .window_bytes = (uint64_t)1 << 30};
 
-	w.p = fake_platform_new(paging);
+	w.p = fake_platform_new(paging, NACRE_CAP_FLUSH_ON_MIGRATION);
 	if (mm_system_create(w.p, &limits, &w.sys) || mm_create(w.sys, &w.mm))
 		return -1;
+	w.p->mm = w.sys;
 	mm_system_stats(w.sys, &last_stats);
 	*state = &w;
 	return 0;
@@ -37,8 +38,9 @@ int world_teardown(void **state)
 	struct world *w = *state;
 	struct mm_stats st;
 
+	fake_leave(w->p);
 	mm_put(w->mm);
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, 0);
 	mm_system_stats(w->sys, &st);
 	mm_system_destroy(w->sys);
 	fake_platform_free(w->p);
@@ -61,16 +63,19 @@ static int guest_access(struct world *w, struct mm *mm, uint64_t va, unsigned ac
 	uint64_t gpa;
 	int ret;
 
-	fake_enter_exit(w->p);
 	for (int tries = 0; tries < 4; tries++) {
-		if (fake_translate(w->p, w->p->current, mm_root(mm), va, access, &gpa)) {
+		fake_enter(w->p, mm_root(mm));
+		if (fake_translate(w->p, pool_own->hv, va, access, &gpa)) {
 			*host = (uint32_t *)fake_host(w->p, gpa);
+			fake_leave(w->p);
 			return 0;
 		}
+		fake_leave(w->p);
 		ret = mm_fault(mm, GVA(va), access);
-		fake_enter_exit(w->p);
-		if (ret)
+		if (ret) {
+			fake_enter_exit(w->p, mm_root(mm));
 			return ret;
+		}
 	}
 	fail_msg("faults for ever at %#lx", (unsigned long)va);
 	return -1;
@@ -143,5 +148,5 @@ const char *maps(struct mm *mm)
 
 int main(void)
 {
-	return run_unit_tests() + run_call_tests() + run_file_tests();
+	return run_descriptor_tests() + run_unit_tests() + run_call_tests() + run_file_tests();
 }

@@ -22,8 +22,8 @@ int world_setup_nested(void **state);
 int world_setup_shadow(void **state);
 int world_teardown(void **state);
 
-#define RW	 (PROT_READ | PROT_WRITE)
-#define AT	 ((uint64_t)0x20000000)
+#define RW (PROT_READ | PROT_WRITE)
+#define AT ((uint64_t)0x20000000)
 #define PAGES(n) ((uint64_t)(n)*PAGE_SIZE)
 
 /* Private anonymous memory at a fixed address. */
@@ -38,6 +38,18 @@ void assert_sound(struct mm *mm);
 /* /proc/PID/maps in short: "start-end prot name\n" with page numbers relative to AT. */
 const char *maps(struct mm *mm);
 
+/* Under every kind of paging that there is. */
+#if PT_BREAK_BEFORE_MAKE
+#define ON_ALL(f) cmocka_unit_test_setup_teardown(f, world_setup_nested, world_teardown)
+#else
+#define ON_ALL(f)                                                           \
+	{#f " (nested)", f, world_setup_nested, world_teardown, NULL},      \
+	{                                                                   \
+#f " (shadow)", f, world_setup_shadow, world_teardown, NULL \
+	}
+#endif
+
+int run_descriptor_tests(void);
 int run_unit_tests(void);
 int run_call_tests(void);
 int run_file_tests(void);

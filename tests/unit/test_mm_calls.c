@@ -92,7 +92,7 @@ static void content_survives_prot_none(void **state)
 	map_anon(w, AT, 4, RW);
 	assert_int_equal(guest_write(w, w->mm, AT, 42), 0);
 	assert_int_equal(mm_protect(w->mm, GVA(AT), PAGES(4), PROT_NONE), 0);
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	assert_int_equal(guest_read(w, w->mm, AT, &v), -EACCES);
 	assert_sound(w->mm);
 	assert_int_equal(mm_protect(w->mm, GVA(AT), PAGES(4), PROT_READ), 0);
@@ -110,12 +110,15 @@ static void protect_to_the_same_flushes_nothing(void **state)
 	for (unsigned i = 0; i < 16; i++)
 		guest_write(w, w->mm, AT + PAGES(i), i);
 	mm_protect(w->mm, GVA(AT), PAGES(16), PROT_READ);
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	stats_of(w);
 	mm_protect(w->mm, GVA(AT), PAGES(16), PROT_READ);
-	mm_protect(w->mm, GVA(AT), PAGES(16), RW); /* only grants */
 	st = stats_of(w);
 	assert_int_equal(st.flush_range + st.flush_space + st.flush_broadcast, 0);
+	mm_protect(w->mm, GVA(AT), PAGES(16), RW); /* only grants */
+	st = stats_of(w);
+	assert_int_equal(st.flush_range, PT_FLUSH_GAINS);
+	assert_int_equal(st.flush_space + st.flush_broadcast, 0);
 }
 
 static void flushes_name_the_smallest_range(void **state)
@@ -128,21 +131,21 @@ static void flushes_name_the_smallest_range(void **state)
 		guest_write(w, w->mm, AT + PAGES(i), i);
 	stats_of(w);
 	mm_protect(w->mm, GVA(AT + PAGES(4)), PAGES(4), PROT_READ);
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	st = stats_of(w);
 	assert_int_equal(st.flush_range, 1);
 	assert_int_equal(st.flush_pages, 4);
 	/* Half of it is read-only already. */
 	mm_protect(w->mm, GVA(AT + PAGES(6)), PAGES(4), PROT_READ);
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	st = stats_of(w);
 	assert_int_equal(st.flush_range, 1);
 	assert_int_equal(st.flush_pages, 2);
 	mm_unmap(w->mm, GVA(AT), PAGES(1));
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	assert_int_equal(stats_of(w).flush_pages, 1);
 	mm_unmap(w->mm, GVA(AT), PAGES(64));
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	assert_int_equal(stats_of(w).flush_space, 1);
 }
 
@@ -155,8 +158,12 @@ static void untouched_pages_need_no_flush(void **state)
 	stats_of(w);
 	mm_unmap(w->mm, GVA(AT), PAGES(16));
 	st = stats_of(w);
-	assert_int_equal(st.flush_range + st.flush_space, 0);
-	assert_int_equal(st.flush_none, 1);
+	if (pte_maybe_cached(pte_page(GPA(0), PT_USER))) {
+		assert_int_equal(st.flush_range, 1); /* the hardware keeps no accessed bit */
+	} else {
+		assert_int_equal(st.flush_range + st.flush_space, 0);
+		assert_int_equal(st.flush_none, 1);
+	}
 }
 
 static void small_mappings_and_heap_take_no_fault(void **state)
@@ -245,7 +252,7 @@ static void fork_copies_on_write_both_ways(void **state)
 	for (unsigned i = 0; i < 128; i++)
 		guest_write(w, w->mm, AT + PAGES(i), 100 + i);
 	assert_int_equal(mm_fork(w->mm, &child), 0);
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	assert_sound(w->mm);
 	assert_sound(child);
 	assert_int_equal(guest_write(w, w->mm, AT, 1), 0);
@@ -332,7 +339,7 @@ static void madvise_drops_and_wipes(void **state)
 	map_anon(w, AT, 8, RW);
 	guest_write(w, w->mm, AT, 5);
 	assert_int_equal(mm_advise(w->mm, GVA(AT), PAGES(1), MADV_DONTNEED), 0);
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	guest_read(w, w->mm, AT, &v);
 	assert_int_equal(v, 0);
 	guest_write(w, w->mm, AT, 5);
@@ -366,7 +373,7 @@ static void mremap_moves_grows_and_checks(void **state)
 	assert_int_equal(mm_remap(w->mm, GVA(AT), PAGES(8), PAGES(16),
 				  MREMAP_MAYMOVE | MREMAP_FIXED, GVA(to)),
 			 to);
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	assert_int_equal(guest_read(w, w->mm, AT, &v), -EFAULT);
 	for (unsigned i = 0; i < 4; i++) {
 		assert_int_equal(guest_read(w, w->mm, to + PAGES(i), &v), 0);
@@ -460,7 +467,7 @@ static void pins_hold_frames_through_unmap_and_fork(void **state)
 	assert_int_equal(mm_pin(w->mm, GVA(AT + 16), PAGES(2), true, iov, &n, &pin), PAGES(2));
 	assert_int_equal(n, 1); /* contiguous frames make one segment */
 	assert_int_equal(mm_fork(w->mm, &child), 0);
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	/* What the host stores arrives at the parent, even after it has stored too. */
 	guest_write(w, w->mm, AT, 2);
 	*(uint32_t *)iov[0].iov_base = 77;
@@ -469,7 +476,7 @@ static void pins_hold_frames_through_unmap_and_fork(void **state)
 	guest_read(w, child, AT + 16, &v);
 	assert_int_equal(v, 0);
 	mm_unmap(w->mm, GVA(AT), PAGES(8));
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	*(uint32_t *)iov[0].iov_base = 78;
 	mm_unpin(&pin);
 	n = 4;
@@ -492,13 +499,13 @@ static void large_areas_get_blocks(void **state)
 	assert_sound(w->mm);
 	/* A small change splits one block; its flush names only what changed. */
 	mm_protect(w->mm, GVA(at + PAGES(16)), PAGES(16), PROT_READ);
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	assert_int_equal(stats_of(w).flush_pages, 16);
 	assert_sound(w->mm);
 	assert_int_equal(guest_read(w, w->mm, at + PAGES(16), &v), 0);
 	assert_int_equal(v, 16);
 	assert_int_equal(mm_fork(w->mm, &child), 0);
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	assert_sound(child);
 	assert_int_equal(guest_write(w, w->mm, at + PAGES(1024), 1), 0);
 	guest_read(w, child, at + PAGES(1024), &v);
@@ -538,40 +545,34 @@ static void teardown_can_be_repeated(void **state)
 	mm_put(other);
 }
 
-#define ON_BOTH(f)                                                          \
-	{#f " (nested)", f, world_setup_nested, world_teardown, NULL},      \
-	{                                                                   \
-#f " (shadow)", f, world_setup_shadow, world_teardown, NULL \
-	}
-
 int run_call_tests(void)
 {
 	const struct CMUnitTest tests[] = {
-		ON_BOTH(map_checks_its_arguments),
-		ON_BOTH(map_places_top_down),
-		ON_BOTH(neighbours_merge_and_split),
-		ON_BOTH(faults_give_linux_errors),
-		ON_BOTH(content_survives_prot_none),
-		ON_BOTH(protect_to_the_same_flushes_nothing),
-		ON_BOTH(flushes_name_the_smallest_range),
-		ON_BOTH(untouched_pages_need_no_flush),
-		ON_BOTH(small_mappings_and_heap_take_no_fault),
-		ON_BOTH(brk_grows_shrinks_and_refuses),
-		ON_BOTH(limits_are_enforced),
-		ON_BOTH(stack_grows_to_its_limit_and_keeps_the_gap),
-		ON_BOTH(fork_copies_on_write_both_ways),
-		ON_BOTH(fork_copies_small_areas_at_once),
-		ON_BOTH(shared_memory_is_one_for_parent_and_child),
-		ON_BOTH(madvise_drops_and_wipes),
-		ON_BOTH(mremap_moves_grows_and_checks),
-		ON_BOTH(mprotect_applies_the_prefix_before_a_hole),
-		ON_BOTH(copies_cross_pages_and_stop_at_holes),
-		ON_BOTH(words_are_compared_and_exchanged),
-		ON_BOTH(pins_hold_frames_through_unmap_and_fork),
+		ON_ALL(map_checks_its_arguments),
+		ON_ALL(map_places_top_down),
+		ON_ALL(neighbours_merge_and_split),
+		ON_ALL(faults_give_linux_errors),
+		ON_ALL(content_survives_prot_none),
+		ON_ALL(protect_to_the_same_flushes_nothing),
+		ON_ALL(flushes_name_the_smallest_range),
+		ON_ALL(untouched_pages_need_no_flush),
+		ON_ALL(small_mappings_and_heap_take_no_fault),
+		ON_ALL(brk_grows_shrinks_and_refuses),
+		ON_ALL(limits_are_enforced),
+		ON_ALL(stack_grows_to_its_limit_and_keeps_the_gap),
+		ON_ALL(fork_copies_on_write_both_ways),
+		ON_ALL(fork_copies_small_areas_at_once),
+		ON_ALL(shared_memory_is_one_for_parent_and_child),
+		ON_ALL(madvise_drops_and_wipes),
+		ON_ALL(mremap_moves_grows_and_checks),
+		ON_ALL(mprotect_applies_the_prefix_before_a_hole),
+		ON_ALL(copies_cross_pages_and_stop_at_holes),
+		ON_ALL(words_are_compared_and_exchanged),
+		ON_ALL(pins_hold_frames_through_unmap_and_fork),
 		{"large_areas_get_blocks", large_areas_get_blocks, world_setup_nested,
 		 world_teardown, NULL},
-		ON_BOTH(incore_and_sync_report_holes),
-		ON_BOTH(teardown_can_be_repeated),
+		ON_ALL(incore_and_sync_report_holes),
+		ON_ALL(teardown_can_be_repeated),
 	};
 
 	return cmocka_run_group_tests_name("mm: system calls", tests, NULL, NULL);

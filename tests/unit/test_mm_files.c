@@ -93,7 +93,7 @@ static void file_pages_are_the_page_cache(void **state)
 	assert_string_equal(maps(w->mm), "0-100 r--p /lib/x\n");
 	assert_sound(w->mm);
 	mm_unmap(w->mm, GVA(AT), PAGES(100));
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	file_close(&f);
 }
 
@@ -117,11 +117,11 @@ static void private_stores_stay_private(void **state)
 	}
 	assert_sound(w->mm);
 	assert_int_equal(mm_advise(w->mm, GVA(AT + PAGES(50)), PAGES(1), MADV_DONTNEED), 0);
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	guest_read(w, w->mm, AT + PAGES(50), &v);
 	assert_int_equal(v, 51);
 	mm_unmap(w->mm, GVA(AT), PAGES(100));
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	file_close(&f);
 }
 
@@ -144,7 +144,7 @@ static void shared_stores_reach_the_file(void **state)
 	assert_memory_equal(&a, &b, sizeof a);
 	assert_int_equal(mm_sync(w->mm, GVA(AT), PAGES(2), MS_SYNC), 0);
 	mm_unmap(w->mm, GVA(AT), PAGES(20));
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	file_close(&f);
 	file_open(&ro, 4, false);
 	ro.b.executable = false;
@@ -154,7 +154,7 @@ static void shared_stores_reach_the_file(void **state)
 	assert_int_equal(mm_protect(w->mm, GVA(AT), PAGES(1), RW), -EACCES);
 	assert_int_equal(mm_protect(w->mm, GVA(AT), PAGES(1), PROT_EXEC), -EACCES);
 	mm_unmap(w->mm, GVA(AT), PAGES(20));
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	file_close(&ro);
 }
 
@@ -177,12 +177,12 @@ static void past_the_end_is_a_bus_error(void **state)
 	assert_int_equal(ftruncate(f.b.fd, (off_t)PAGES(1)), 0);
 	assert_int_equal(mm_copy_in(w->mm, &c, GVA(AT + PAGES(3)), 1), -EFAULT);
 	assert_int_equal(mm_fault_host(w->mm, GVA(0), MM_ACCESS_READ), 0);
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	assert_int_equal(guest_read(w, w->mm, AT + PAGES(3), &v), -ENXIO);
 	assert_int_equal(guest_read(w, w->mm, AT, &v), 0);
 	assert_sound(w->mm);
 	mm_unmap(w->mm, GVA(AT), PAGES(8));
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	file_close(&f);
 }
 
@@ -196,7 +196,7 @@ static void windows_are_shared_and_cached(void **state)
 	map_file(w, &f, AT + PAGES(200), 10, PROT_READ | PROT_EXEC, MAP_PRIVATE, 20);
 	assert_int_equal(w->sys->windows.count, 1);
 	mm_unmap(w->mm, GVA(AT), PAGES(300));
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	/* A memfd has no name: it is not worth keeping, and pins memory. */
 	assert_int_equal(w->sys->windows.count, 0);
 	file_close(&f);
@@ -219,13 +219,13 @@ static void libraries_stay_mapped_for_the_next_process(void **state)
 	f.b.ino = st.st_ino;
 	map_file(w, &f, AT, 10, PROT_READ, MAP_PRIVATE, 0);
 	mm_unmap(w->mm, GVA(AT), PAGES(10));
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	assert_int_equal(w->sys->windows.count, 1);
 	assert_int_equal(w->sys->windows.idle, 1);
 	map_file(w, &f, AT, 10, PROT_READ, MAP_PRIVATE, 0);
 	assert_int_equal(w->sys->windows.count, 1);
 	mm_unmap(w->mm, GVA(AT), PAGES(10));
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	mm_system_drop_idle(w->sys, f.b.dev, f.b.ino);
 	assert_int_equal(w->sys->windows.count, 0);
 	unlink(path);
@@ -234,7 +234,8 @@ static void libraries_stay_mapped_for_the_next_process(void **state)
 
 /*
  * The calls of the dynamic linker for one library: a map of the whole, the segments over it, RELRO.
- * No broadcast, no fault on text or data, and flushes only for what was really used before.
+ * No broadcast, no fault on text or data, and flushes only for what was really used before, as far as
+ * the hardware tells.
  */
 static void a_library_takes_no_faults(void **state)
 {
@@ -248,21 +249,24 @@ static void a_library_takes_no_faults(void **state)
 	assert_int_equal(map_file(w, &f, AT, 500, PROT_READ, MAP_PRIVATE, 0), AT);
 	guest_read(w, w->mm, AT, &v); /* the ELF header */
 	map_file(w, &f, AT + PAGES(40), 340, PROT_READ | PROT_EXEC, MAP_PRIVATE, 40);
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	map_file(w, &f, AT + PAGES(380), 90, PROT_READ, MAP_PRIVATE, 380);
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	map_file(w, &f, AT + PAGES(470), 6, RW, MAP_PRIVATE, 469);
 	map_anon(w, AT + PAGES(476), 24, RW);
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	for (unsigned i = 470; i < 500; i++)
 		assert_int_equal(guest_write(w, w->mm, AT + PAGES(i), 5), 0);
 	assert_int_equal(guest_read(w, w->mm, AT + PAGES(300), &v), 0);
 	assert_int_equal(v, 301);
 	st = stats_of(w);
 	assert_int_equal(st.faults, 0);
-	assert_int_equal(st.flush_range + st.flush_space + st.flush_broadcast, 0);
+	assert_int_equal(st.flush_broadcast, 0);
+	/* Text becomes executable, which is flushed where a fault does not do it. */
+	if (!PT_FLUSH_GAINS)
+		assert_int_equal(st.flush_range + st.flush_space, 0);
 	mm_protect(w->mm, GVA(AT + PAGES(470)), PAGES(4), PROT_READ);
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	st = stats_of(w);
 	assert_int_equal(st.flush_range, 1);
 	assert_int_equal(st.flush_pages, 4);
@@ -271,7 +275,7 @@ static void a_library_takes_no_faults(void **state)
 			    "470-474 r--p /lib/x\n474-476 rw-p /lib/x\n476-500 rw-p\n");
 	assert_sound(w->mm);
 	mm_unmap(w->mm, GVA(AT), PAGES(500));
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	file_close(&f);
 }
 
@@ -286,27 +290,21 @@ static void segments_of_one_file_merge_as_on_linux(void **state)
 	map_file(w, &f, AT + PAGES(4), 2, PROT_READ, MAP_PRIVATE, 6);
 	assert_string_equal(maps(w->mm), "0-4 r--p /lib/x\n4-6 r--p /lib/x\n");
 	mm_unmap(w->mm, GVA(AT), PAGES(6));
-	fake_enter_exit(w->p);
+	fake_enter_exit(w->p, mm_root(w->mm));
 	file_close(&f);
 }
-
-#define ON_BOTH(f)                                                          \
-	{#f " (nested)", f, world_setup_nested, world_teardown, NULL},      \
-	{                                                                   \
-#f " (shadow)", f, world_setup_shadow, world_teardown, NULL \
-	}
 
 int run_file_tests(void)
 {
 	const struct CMUnitTest tests[] = {
-		ON_BOTH(file_pages_are_the_page_cache),
-		ON_BOTH(private_stores_stay_private),
-		ON_BOTH(shared_stores_reach_the_file),
-		ON_BOTH(past_the_end_is_a_bus_error),
-		ON_BOTH(windows_are_shared_and_cached),
-		ON_BOTH(libraries_stay_mapped_for_the_next_process),
-		ON_BOTH(a_library_takes_no_faults),
-		ON_BOTH(segments_of_one_file_merge_as_on_linux),
+		ON_ALL(file_pages_are_the_page_cache),
+		ON_ALL(private_stores_stay_private),
+		ON_ALL(shared_stores_reach_the_file),
+		ON_ALL(past_the_end_is_a_bus_error),
+		ON_ALL(windows_are_shared_and_cached),
+		ON_ALL(libraries_stay_mapped_for_the_next_process),
+		ON_ALL(a_library_takes_no_faults),
+		ON_ALL(segments_of_one_file_merge_as_on_linux),
 	};
 
 	return cmocka_run_group_tests_name("mm: files", tests, NULL, NULL);

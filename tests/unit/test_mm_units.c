@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parts of mm by themselves: descriptors bit by bit, merging of flushes, frames, guarded copies. */
+/* The parts of mm by themselves: walking indices, merging of flushes, frames, guarded copies. */
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -8,73 +8,6 @@
 #include "mm/frame.h"
 #include "mm/guarded_copy.h"
 #include "tests/unit/test_mm.h"
-
-/* ---- x86-64 descriptors: Intel SDM volume 3, tables 4-14 to 4-20 ---- */
-
-static void page_descriptor_bits(void **state)
-{
-	(void)state;
-	/* P, U/S, D; NX since not executable */
-	assert_int_equal(pte_page(GPA(0x123456000), PT_USER), 0x8000000123456045);
-	/* and R/W */
-	assert_int_equal(pte_page(GPA(0x1000), PT_USER | PT_WRITE), 0x8000000000001047);
-	/* executable: bit 63 clear */
-	assert_int_equal(pte_page(GPA(0x1000), PT_USER | PT_EXEC), 0x1045);
-	/* supervisor */
-	assert_int_equal(pte_page(GPA(0x1000), PT_WRITE | PT_EXEC), 0x1043);
-	/* all 40 address bits */
-	assert_int_equal(pte_page(GPA(0xffffffffff000), PT_EXEC), 0xffffffffff041);
-}
-
-static void block_and_table_descriptor_bits(void **state)
-{
-	(void)state;
-	assert_int_equal(pte_block(GPA(0x200000), PT_USER | PT_WRITE), 0x80000000002000c7);
-	assert_true(pte_is_block(pte_block(GPA(0x200000), PT_USER)));
-	assert_int_equal(pte_table(GPA(0x3000), true), 0x3027);
-	assert_int_equal(pte_table(GPA(0x3000), false), 0x3023);
-	assert_false(pte_is_block(pte_table(GPA(0x3000), true)));
-}
-
-static void accessed_bit_says_what_may_be_cached(void **state)
-{
-	pte_t e = pte_page(GPA(0x1000), PT_USER);
-
-	(void)state;
-	assert_false(pte_maybe_cached(e));
-	assert_true(pte_maybe_cached(pte_set_accessed(e)));
-	assert_int_equal(pte_set_accessed(e) ^ e, 0x20);
-	assert_int_equal(pte_clear_accessed(pte_set_accessed(e)), e);
-	assert_true(pte_maybe_cached(pte_with_perm(pte_set_accessed(e), PT_USER | PT_WRITE)));
-	assert_false(pte_maybe_cached(pte_with_perm(e, PT_USER | PT_WRITE)));
-}
-
-static void held_descriptor_keeps_the_page_inverted(void **state)
-{
-	pte_t e = pte_hold(pte_page(GPA(0x123456000), PT_USER | PT_WRITE));
-
-	(void)state;
-	assert_false(pte_present(e));
-	assert_true(pte_held(e));
-	assert_int_equal(pte_pa(e).v, 0x123456000);
-	assert_int_equal(e & X86_PTE_ADDR, ~(uint64_t)0x123456000 & X86_PTE_ADDR);
-	assert_int_equal(pte_with_perm(e, PT_USER), pte_page(GPA(0x123456000), PT_USER));
-	assert_false(pte_held(0));
-	assert_false(pte_present(0));
-}
-
-static void split_keeps_permissions_and_order(void **state)
-{
-	pte_t block = pte_set_accessed(pte_block(GPA(0x400000), PT_USER | PT_WRITE));
-
-	(void)state;
-	assert_int_equal(pte_split(block, 0),
-			 pte_set_accessed(pte_page(GPA(0x400000), PT_USER | PT_WRITE)));
-	assert_int_equal(pte_pa(pte_split(block, 511)).v, 0x5ff000);
-	assert_false(pte_split(block, 3) & X86_PTE_PS);
-	assert_true(pte_held(pte_split(pte_hold(block), 5)));
-	assert_int_equal(pte_pa(pte_split(pte_hold(block), 5)).v, 0x405000);
-}
 
 static void indices_and_spans(void **state)
 {
@@ -258,7 +191,7 @@ static void freed_memory_goes_back_to_the_host(void **state)
 			assert_int_equal(guest_write(w, w->mm, AT + PAGES(i), 1), 0);
 		assert_true(committed(w) >= PAGES(16384));
 		assert_int_equal(mm_unmap(w->mm, GVA(AT), PAGES(16384)), 0);
-		fake_enter_exit(w->p);
+		fake_enter_exit(w->p, mm_root(w->mm));
 		assert_true(committed(w) < (uint64_t)16 << 20);
 	}
 }
@@ -321,11 +254,6 @@ static void guarded_copy_stops_at_a_truncated_file(void **state)
 int run_unit_tests(void)
 {
 	const struct CMUnitTest pure[] = {
-		cmocka_unit_test(page_descriptor_bits),
-		cmocka_unit_test(block_and_table_descriptor_bits),
-		cmocka_unit_test(accessed_bit_says_what_may_be_cached),
-		cmocka_unit_test(held_descriptor_keeps_the_page_inverted),
-		cmocka_unit_test(split_keeps_permissions_and_order),
 		cmocka_unit_test(indices_and_spans),
 		cmocka_unit_test(merge_joins_touching_ranges),
 		cmocka_unit_test(merge_counts_overlap_once),
@@ -333,7 +261,7 @@ int run_unit_tests(void)
 		cmocka_unit_test(merge_names_the_union),
 		cmocka_unit_test(slot_is_taken_whole),
 	};
-#define IN_WORLD(f) cmocka_unit_test_setup_teardown(f, world_setup_shadow, world_teardown)
+#define IN_WORLD(f) cmocka_unit_test_setup_teardown(f, world_setup_nested, world_teardown)
 	const struct CMUnitTest world[] = {
 		IN_WORLD(frames_come_in_runs),
 		IN_WORLD(frames_are_zeroed_before_reuse),
@@ -344,6 +272,6 @@ int run_unit_tests(void)
 		IN_WORLD(guarded_copy_stops_at_a_truncated_file),
 	};
 
-	return cmocka_run_group_tests_name("mm: descriptors and flush requests", pure, NULL, NULL) +
+	return cmocka_run_group_tests_name("mm: flush requests", pure, NULL, NULL) +
 	       cmocka_run_group_tests_name("mm: frames and copies", world, NULL, NULL);
 }
