@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Time a command from spawn to reaped: spawn COUNT COMMAND [ARGUMENT]...
- * Each "@" in an argument becomes the number of the run. Prints the median, the least and the 90th
- * percentile in microseconds, on one line.
+ * Each "@" in an argument becomes the number of the run, after $SPAWN_NAME or our pid. Prints on one
+ * line, in microseconds: the median, the least, the 90th percentile, and the medians of the first and
+ * the last tenth of the runs.
  */
 #include <fcntl.h>
 #include <spawn.h>
@@ -31,13 +32,24 @@ static int ascending(const void *a, const void *b)
 
 static char *numbered(const char *arg, int n)
 {
-	const char *at = strchr(arg, '@');
-	char *out;
+	const char *at = strchr(arg, '@'), *name = getenv("SPAWN_NAME");
+	char *out, own[16];
 	if (!at)
 		return strdup(arg);
-	if (asprintf(&out, "%.*s%d-%d%s", (int)(at - arg), arg, (int)getpid(), n, at + 1) < 0)
+	snprintf(own, sizeof(own), "%d", (int)getpid());
+	if (asprintf(&out, "%.*s%s-%d%s", (int)(at - arg), arg, name ? name : own, n, at + 1) < 0)
 		abort();
 	return out;
+}
+
+static unsigned long median(const uint64_t *took, int count)
+{
+	uint64_t *sorted = calloc(count, sizeof(*sorted));
+	memcpy(sorted, took, count * sizeof(*sorted));
+	qsort(sorted, count, sizeof(*sorted), ascending);
+	unsigned long m = sorted[count / 2];
+	free(sorted);
+	return m;
 }
 
 int main(int argc, char **argv)
@@ -72,8 +84,10 @@ int main(int argc, char **argv)
 			free(args[k]);
 		free(args);
 	}
+	int tenth = count < 10 ? 1 : count / 10;
+	unsigned long first = median(took, tenth), last = median(took + count - tenth, tenth);
 	qsort(took, count, sizeof(*took), ascending);
-	printf("%lu %lu %lu\n", (unsigned long)took[count / 2], (unsigned long)took[0],
-	       (unsigned long)took[count * 9 / 10]);
+	printf("%lu %lu %lu %lu %lu\n", (unsigned long)took[count / 2], (unsigned long)took[0],
+	       (unsigned long)took[count * 9 / 10], first, last);
 	return 0;
 }
