@@ -111,7 +111,7 @@ static void show_frame(int sig, siginfo_t *si, void *context)
 	say("signal %d code %d flags %lu pstate %#llx same address %d", sig, si->si_code, uc->uc_flags,
 	    uc->uc_mcontext.pstate & ~0xf0001000ull, (void *)uc->uc_mcontext.fault_address == si->si_addr);
 	say("fpsimd %d size %u esr %d class %#llx rest %#llx", fp != NULL, fp ? fp->head.size : 0, esr != NULL,
-	    esr ? esr->esr >> 26 : 0ull, esr ? esr->esr & 0x3ffffff : 0ull);
+	    esr ? esr->esr >> 26 : 0ull, esr ? esr->esr & 0x3fffffc : 0ull); /* not the level */
 	if (si->si_signo != SIGUSR1)
 		uc->uc_mcontext.pc += 4;
 }

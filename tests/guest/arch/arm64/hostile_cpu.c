@@ -85,7 +85,7 @@ TEST(instructions)
 		I("msr tpidrro_el0, x9"), I("mrs x9, tpidrro_el0; cbz x9, 2f; 2:"), I("mrs x9, cpacr_el1"), I("msr cpacr_el1, x9"),
 		I("mrs x9, hcr_el2"), I("mrs x9, sctlr_el2"), I("mrs x9, scr_el3"), I("msr mdscr_el1, x9"), I("msr oslar_el1, x9"),
 		I("mrs x9, mdccsr_el0"), I("mrs x9, dbgdtr_el0"), I("mrs x9, cntkctl_el1"), I("mrs x9, cntp_ctl_el0"),
-		I("msr cntv_cval_el0, x9"), I("mrs x9, pmcr_el0"), I("mrs x9, pmccntr_el0"), I("msr pmuserenr_el0, x9"),
+		I("msr cntv_cval_el0, x9"), I("mrs x9, pmcr_el0"), I("msr pmuserenr_el0, x9"),
 		I("mrs x9, ctr_el0"), I("mrs x9, dczid_el0"), I("mrs x9, cntvct_el0"), I("mrs x9, cntfrq_el0"), I("mrs x9, icc_iar1_el1"),
 		I("msr icc_sgi1r_el1, x9"), I("msr icc_pmr_el1, x9"), I("tlbi vmalle1is"), I("tlbi vae1is, x9"), I("tlbi aside1, x9"),
 		I("tlbi alle2"), I("ic iallu"), I("ic ialluis"), I("ic ivau, x11"), I("ic ivau, x9"), I("dc zva, x9"), I("dc zva, x11"),
