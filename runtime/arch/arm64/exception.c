@@ -47,10 +47,45 @@ static int fpe_code(uint64_t esr)
 	return FPE_FLTUNK;
 }
 
+/*
+ * What a frame says of the fault besides the signal is the thread's, as Linux keeps it: aborts leave
+ * address and syndrome, refused instructions neither, misalignments and the like only the syndrome;
+ * breakpoints and arithmetic leave what was there before.
+ */
 static void send(struct task *t, const struct cpu_trap *trap, int sig, int code, uint64_t addr)
 {
-	t->trap_addr = addr;
-	signal_force_fault(t, sig, code, addr, (int)trap->vector, trap->error_code);
+	signal_force_fault(t, sig, code, addr, (int)trap->vector, t->trap_err);
+}
+
+static void send_and_note(struct task *t, const struct cpu_trap *trap, int sig, int code,
+			  uint64_t addr, uint64_t esr)
+{
+	t->trap_addr = 0;
+	signal_force_fault(t, sig, code, addr, (int)trap->vector, esr);
+}
+
+#define KERNEL_HALF (1ull << 55)
+#define ESR_CLASS_SHIFT 26
+#define ESR_IL (1ull << 25)
+#define ESR_ACCESS 0x140ull /* CM and WnR */
+#define FSC_TRANSLATION_0 0x04ull
+
+/* Of the kernel's half a program is told nothing but that it was not there. */
+static uint64_t abort_syndrome(const struct cpu_trap *trap)
+{
+	uint64_t keep = (0x3full << ESR_CLASS_SHIFT) | ESR_IL;
+
+	if (!(trap->addr.v & KERNEL_HALF))
+		return trap->error_code;
+	if (trap->vector == ARM_EC_DABT)
+		keep |= ESR_ACCESS;
+	return (trap->error_code & keep) | FSC_TRANSLATION_0;
+}
+
+static void send_abort(struct task *t, const struct cpu_trap *trap, int sig, int code)
+{
+	t->trap_addr = trap->addr.v;
+	signal_force_fault(t, sig, code, trap->addr.v, (int)trap->vector, abort_syndrome(trap));
 }
 
 void arch_exception(struct task *t, const struct cpu_trap *trap)
@@ -61,18 +96,18 @@ void arch_exception(struct task *t, const struct cpu_trap *trap)
 	case ARM_EC_IABT:
 	case ARM_EC_DABT:
 		if ((trap->error_code & FSC_MASK) == FSC_ALIGNMENT)
-			send(t, trap, SIGBUS, BUS_ADRALN, trap->addr.v);
+			send_abort(t, trap, SIGBUS, BUS_ADRALN);
 		else
-			send(t, trap, SIGBUS, BUS_OBJERR, trap->addr.v);
+			send_and_note(t, trap, SIGBUS, BUS_OBJERR, trap->addr.v, trap->error_code);
 		break;
 	case ARM_EC_PC_ALIGN:
-		send(t, trap, SIGBUS, BUS_ADRALN, trap->addr.v);
+		send_and_note(t, trap, SIGBUS, BUS_ADRALN, trap->addr.v, trap->error_code);
 		break;
 	case ARM_EC_SP_ALIGN:
-		send(t, trap, SIGBUS, BUS_ADRALN, t->regs.sp);
+		send_and_note(t, trap, SIGBUS, BUS_ADRALN, t->regs.sp, trap->error_code);
 		break;
 	case ARM_EC_SERROR:
-		send(t, trap, SIGBUS, BUS_OBJERR, 0);
+		send_and_note(t, trap, SIGBUS, BUS_OBJERR, 0, trap->error_code);
 		break;
 	case ARM_EC_FP_EXC:
 		send(t, trap, SIGFPE, fpe_code(trap->error_code), pc);
@@ -88,20 +123,25 @@ void arch_exception(struct task *t, const struct cpu_trap *trap)
 		send(t, trap, SIGTRAP, TRAP_BRKPT, pc);
 		break;
 	case ARM_EC_FPAC:
-		send(t, trap, SIGILL, ILL_ILLOPN, pc);
+		send_and_note(t, trap, SIGILL, ILL_ILLOPN, pc, trap->error_code);
 		break;
-	default: /* what the processor does not know or the shim keeps from programs */
-		send(t, trap, SIGILL, ILL_ILLOPC, pc);
+	case ARM_EC_UNKNOWN: /* what the processor does not know or the shim keeps from programs */
+	case ARM_EC_SYSREG:
+	case ARM_EC_SVE:
+	case ARM_EC_FP_TRAP:
+	case ARM_EC_BTI:
+		send_and_note(t, trap, SIGILL, ILL_ILLOPC, pc, 0);
+		break;
+	default:
+		send_and_note(t, trap, SIGILL, ILL_ILLOPC, pc, trap->error_code);
 		break;
 	}
 }
 
 void arch_fault_signal(struct task *t, const struct cpu_trap *trap, int err)
 {
-	uint64_t addr = trap->addr.v;
-
 	if (err == -ENXIO)
-		send(t, trap, SIGBUS, BUS_ADRERR, addr);
+		send_abort(t, trap, SIGBUS, BUS_ADRERR);
 	else
-		send(t, trap, SIGSEGV, err == -EACCES ? SEGV_ACCERR : SEGV_MAPERR, addr);
+		send_abort(t, trap, SIGSEGV, err == -EACCES ? SEGV_ACCERR : SEGV_MAPERR);
 }
