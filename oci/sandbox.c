@@ -450,8 +450,8 @@ static int prepare(struct sandbox *s, struct kernel **k, struct oci_error *err)
 	 * Beside the creator's putting us into control groups, which takes as long: moving a process
 	 * waits for an RCU grace period. Nothing is ours to touch before it says so.
 	 */
-	if ((r = open_machine(s, &cfg, err)) || (r = sync_expect(s->sync, SYNC_GO, err)) ||
-	    (r = environment(s, &root, err)))
+	if ((r = oci_apply_clocks(s->cfg, err)) || (r = open_machine(s, &cfg, err)) ||
+	    (r = sync_expect(s->sync, SYNC_GO, err)) || (r = environment(s, &root, err)))
 		return r;
 	rootfs_home(root.fd, p->uid, home, sizeof(home));
 	oci_env_default(&s->cfg->arena, &s->cfg->process.env, home);
