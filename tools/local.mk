@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-dist_check_SCRIPTS += tools/check-layers tools/check-banned tools/check-listed
+dist_check_SCRIPTS += tools/check-layers tools/check-banned tools/check-listed tools/check-shim-page
 EXTRA_DIST += bootstrap tools/check-dist tools/check-sources tools/guest-run .ci/run
-TESTS += tools/check-layers tools/check-banned tools/check-listed
+TESTS += tools/check-layers tools/check-banned tools/check-listed tools/check-shim-page
 
 # What the formatter and the analysers look at.
 format_files = `$(SHELL) $(top_srcdir)/tools/check-sources $(top_srcdir)`
