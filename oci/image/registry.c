@@ -45,11 +45,15 @@ static int follow(struct http *h, const char *origin, const struct http_request 
 {
 	char url[HTTP_MAX_URL], next[HTTP_MAX_URL], where[HTTP_MAX_URL];
 	struct http_request q = *first;
+	bool away = false;
 
 	snprintf(url, sizeof(url), "%s", first->url);
 	q.url = url;
 	for (int hops = 0; hops <= REGISTRY_MAX_REDIRECTS; hops++) {
 		http_exchange(h, &q, reply);
+		/* Nobody else may say where our credentials go. */
+		if (away)
+			reply->challenge = (struct challenge){.kind = CHALLENGE_NONE};
 		if (reply->status < 301 || reply->status > 308 || reply->status == 304 ||
 		    !reply->location[0])
 			return 0;
@@ -60,7 +64,8 @@ static int follow(struct http *h, const char *origin, const struct http_request 
 			return oci_fail(err, EPROTO, "%s redirects to %.300s: not an https URL",
 					origin, reply->location);
 		log_debug("%.200s: redirected to %.300s", url, where);
-		if (strcmp(where, origin))
+		away = strcmp(where, origin) != 0;
+		if (away)
 			q.authorization = NULL;
 		memcpy(url, next, sizeof(url));
 	}

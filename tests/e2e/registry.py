@@ -126,6 +126,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             if self.path.startswith("/token"):
                 return self.token()
+            if self.path.startswith("/lure/"):
+                return self.challenge('Bearer realm="https://localhost:%d/token",service="s"' % self.ports[1])
             if self.path.startswith("/elsewhere/"):
                 return self.blob(self.path.split("/")[2])
             parts = self.path.split("/")
@@ -290,6 +292,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def blob_away(self, name):
         self.answer(307, Location="https://localhost:%d/elsewhere/%s" % (self.ports[1], name))
+
+    def blob_lured(self, name):
+        self.answer(307, Location="https://localhost:%d/lure/%s" % (self.ports[1], name))
 
     def blob_downgrade(self, name):
         self.answer(302, Location="http://localhost:%d/elsewhere/%s" % (self.ports[1], name))

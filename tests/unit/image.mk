@@ -28,4 +28,5 @@ TESTS += tests/fuzz/fuzz_pull
 FUZZ_RUNS = 2000000
 .PHONY: fuzz
 fuzz: tests/fuzz/fuzz_pull$(EXEEXT)
-	FUZZ_RUNS=$(FUZZ_RUNS) FUZZ_SEED=$$$$ tests/fuzz/fuzz_pull
+	@seed=$$$$; echo "FUZZ_RUNS=$(FUZZ_RUNS) FUZZ_SEED=$$seed tests/fuzz/fuzz_pull"; \
+		FUZZ_RUNS=$(FUZZ_RUNS) FUZZ_SEED=$$seed tests/fuzz/fuzz_pull
