@@ -14,6 +14,7 @@
 
 #include "oci/cleanup.h"
 #include "oci/log.h"
+#include "oci/systemd.h"
 #include "oci/text.h"
 
 int oci_cgroup_read(const char *dir, const char *file, char *buf, size_t len)
@@ -255,15 +256,21 @@ static bool wanted(const char *controllers, const struct oci_resources *r)
 int oci_cgroup_plan(struct oci_state *s, const char *path, const struct oci_cgroup_mount *m, int n,
 		    struct oci_error *err)
 {
-	char rel[512], dir[1024];
+	char rel[512], dir[1024], above[512] = "", scope[300];
+	int r = s->systemd_cgroup ? oci_systemd_group(above, sizeof(above), err) : 0;
 
+	if (r)
+		return r;
+	if (s->systemd_cgroup && (!path || !*path)) {
+		snprintf(scope, sizeof(scope), "%s:nacre:", oci_systemd_default_slice());
+		path = scope;
+	}
 	for (int i = 0; i < n; i++) {
-		int r = oci_cgroup_path(path, s->id, m[i].own, s->systemd_cgroup, rel, sizeof(rel),
-					err);
-
+		r = oci_cgroup_path(path, s->id, m[i].own, s->systemd_cgroup, rel, sizeof(rel),
+				    err);
 		if (r)
 			return r;
-		snprintf(dir, sizeof(dir), "%s%s", m[i].mountpoint, rel);
+		snprintf(dir, sizeof(dir), "%s%s%s", m[i].mountpoint, above, rel);
 		s->cgroups[i].controllers = strdup(m[i].controllers);
 		s->cgroups[i].dir = strdup(dir);
 		s->ncgroups++;
@@ -438,8 +445,15 @@ static int remove_tree(int parent, const char *name, unsigned depth)
 
 int oci_cgroup_remove(const struct oci_state *s, struct oci_error *err)
 {
+	struct oci_error why;
 	int result = 0;
 
+	/* Whatever systemd says, the groups go: it sees that they are empty. */
+	if (s->systemd_cgroup) {
+		oci_cgroup_kill(s);
+		if (oci_systemd_stop(s, &why))
+			log_warning("%s", why.msg);
+	}
 	for (size_t i = 0; i < s->ncgroups; i++) {
 		struct timespec pause = {.tv_nsec = 250 * 1000};
 		int r = remove_tree(AT_FDCWD, s->cgroups[i].dir, 0);

@@ -7,6 +7,7 @@
 #include "oci/caps.h"
 #include "oci/commands.h"
 #include "oci/mountopt.h"
+#include "oci/systemd.h"
 
 #define LIST(...) ((const char *const[]){__VA_ARGS__})
 
@@ -37,7 +38,7 @@ static void linux_features(struct buf *b)
 	json_object(b, "cgroup");
 	json_bool(b, "v1", true);
 	json_bool(b, "v2", true);
-	json_bool(b, "systemd", false);
+	json_bool(b, "systemd", oci_systemd_built());
 	json_bool(b, "systemdUser", false);
 	json_end_object(b);
 	json_object(b, "seccomp");

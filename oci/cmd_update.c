@@ -10,6 +10,7 @@
 #include "oci/control.h"
 #include "oci/json.h"
 #include "oci/log.h"
+#include "oci/systemd.h"
 
 /* "512m", "1g", "-1", plain bytes (docker's units). */
 static int bytes(const struct cli *c, const char *name, bool *has, int64_t *out,
@@ -137,6 +138,8 @@ static int update(const struct cli *c, int *exit_status, struct oci_error *err)
 		r = oci_fail(err, ESRCH, "container not running");
 	else
 		r = file ? from_file(file, &arena, &tree, &res, err) : from_flags(c, &res, err);
+	if (!r && box.state.systemd_cgroup)
+		r = oci_systemd_update(&box.state, &res, err);
 	if (!r)
 		r = oci_cgroup_limits(&box.state, &res, err);
 	if (!r && res.has_pids)

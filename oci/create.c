@@ -30,6 +30,7 @@
 #include "oci/rootless.h"
 #include "oci/sandbox.h"
 #include "oci/seccomp.h"
+#include "oci/systemd.h"
 #include "oci/text.h"
 #include "oci/userns.h"
 
@@ -65,12 +66,7 @@ static int check_options(struct birth *b, struct oci_error *err)
 		return oci_fail(err, EPERM,
 				"rootless container requires user namespaces: config.json: "
 				"linux.namespaces has none (see nacre spec --rootless)");
-	if (b->g->systemd_cgroup && access("/run/systemd/system", F_OK))
-		return oci_fail(err, ENOTSUP,
-				"systemd cgroup flag passed, but systemd support for managing "
-				"cgroups is not "
-				"available");
-	return 0;
+	return b->g->systemd_cgroup ? oci_systemd_check(err) : 0;
 }
 
 static char *now_text(void)
@@ -400,8 +396,12 @@ static int enter_cgroups(struct birth *b, struct oci_error *err)
 {
 	struct oci_state *s = &b->c->state;
 	size_t n = s->ncgroups;
-	int r;
+	int r = 0;
 
+	if (s->systemd_cgroup)
+		r = oci_systemd_start(s, b->cfg.cgroups_path, b->pid, &b->cfg.resources, err);
+	if (r)
+		return r;
 	if (!s->rootless)
 		return oci_cgroup_attach(s, b->pid, err);
 	r = rootless_enter_cgroups(s, b->pid, err);

@@ -16,8 +16,8 @@ libnacre_a_SOURCES += \
 	oci/cgroup_settings.h \
 	oci/cgroup_stats.c \
 	oci/cgroup_stats_io.c \
-	oci/cgroup_sub.c \
 	oci/cgroup_stats.h \
+	oci/cgroup_sub.c \
 	oci/cleanup.h \
 	oci/cli.c \
 	oci/cli.h \
@@ -67,9 +67,9 @@ libnacre_a_SOURCES += \
 	oci/idmap.c \
 	oci/idmap.h \
 	oci/json.c \
+	oci/json.h \
 	oci/lsm.c \
 	oci/lsm.h \
-	oci/json.h \
 	oci/log.c \
 	oci/log.h \
 	oci/mountopt.c \
@@ -94,6 +94,8 @@ libnacre_a_SOURCES += \
 	oci/state.c \
 	oci/state.h \
 	oci/state_dir.c \
+	oci/systemd.c \
+	oci/systemd.h \
 	oci/text.c \
 	oci/text.h \
 	oci/userns.c \
@@ -104,3 +106,14 @@ libnacre_a_SOURCES += \
 	oci/walls_filter.h \
 	oci/walls_landlock.c \
 	oci/walls_process.c
+
+# The helper that asks systemd for scopes, with libsystemd.
+if HAVE_SYSTEMD
+helperexecdir = $(pkglibexecdir)
+helperexec_PROGRAMS = nacre-systemd
+nacre_systemd_SOURCES = oci/systemd_main.c
+nacre_systemd_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+nacre_systemd_LDADD = $(SYSTEMD_LIBS)
+else
+EXTRA_DIST += oci/systemd_main.c
+endif

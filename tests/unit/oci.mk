@@ -15,3 +15,8 @@ EXTRA_PROGRAMS += tests/fuzz/fuzz_config
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c
 tests_fuzz_fuzz_config_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_MAIN
 tests_fuzz_fuzz_config_LDADD = libnacre.a $(NACRE_LIBS)
+
+check_PROGRAMS += tests/unit/test_systemd
+tests_unit_test_systemd_SOURCES = tests/unit/test_systemd.c
+tests_unit_test_systemd_LDADD = libnacre.a $(UNIT_LIBS)
+TESTS += tests/unit/test_systemd
