@@ -14,15 +14,13 @@
 #include "runtime/fs/pipe.h"
 #include "runtime/fs/vfs_internal.h"
 
-/* What the kernel calls O_LARGEFILE, set for every 64-bit program; to the C library it is 0. */
-#define KERNEL_O_LARGEFILE 0100000
 /* The bit of O_TMPFILE that is not O_DIRECTORY. */
 #define TMPFILE_BIT (O_TMPFILE & ~O_DIRECTORY)
 #define OPEN_FLAGS_KEPT (~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC))
 #define OPEN_FLAGS_KNOWN                                                                           \
 	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC |      \
 	 O_DSYNC | O_ASYNC | O_DIRECT | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | \
-	 O_TMPFILE | KERNEL_O_LARGEFILE)
+	 O_TMPFILE | ARCH_O_LARGEFILE)
 
 static const struct file_ops path_ops; /* O_PATH: a place and nothing else */
 
@@ -403,7 +401,7 @@ static int64_t do_open(struct task *t, int dirfd, uint64_t upath, int flags, uin
 static int64_t open_flags_checked(struct task *t, int dirfd, uint64_t upath, int flags, uint32_t mode)
 {
 	/* Unknown bits are ignored by open(2) and openat(2), not by openat2(2). */
-	flags = (flags & OPEN_FLAGS_KNOWN) | (flags & O_PATH ? 0 : KERNEL_O_LARGEFILE);
+	flags = (flags & OPEN_FLAGS_KNOWN) | (flags & O_PATH ? 0 : ARCH_O_LARGEFILE);
 	if (!(flags & O_PATH) && flags & TMPFILE_BIT &&
 	    (!(flags & O_DIRECTORY) || flags & O_CREAT || (flags & O_ACCMODE) == O_RDONLY))
 		return -EINVAL;

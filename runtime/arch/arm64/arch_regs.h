@@ -26,6 +26,8 @@ struct arch_regs {
 #define ARCH_AUDIT 0xc00000b7u /* AUDIT_ARCH_AARCH64: seccomp filters look at it */
 #define ARCH_ELF_MACHINE 183   /* EM_AARCH64 */
 #define ARCH_MAP_32BIT 0u      /* mmap(2): there is none */
+/* What the kernel calls O_LARGEFILE, set for every 64-bit program; to the C library it is 0. */
+#define ARCH_O_LARGEFILE 0400000
 #define ARCH_MINSIGSTKSZ 5120u /* the constant sigaltstack(2) checks against */
 /* This architecture's number of a row of the system-call table. */
 #define ARCH_SYSCALL_COLUMN(x86_64, arm64) (arm64)

@@ -27,6 +27,8 @@ struct arch_regs {
 #define ARCH_AUDIT 0xc000003eu /* AUDIT_ARCH_X86_64: seccomp filters look at it */
 #define ARCH_ELF_MACHINE 62 /* EM_X86_64 */
 #define ARCH_MAP_32BIT 0x40u /* mmap(2) */
+/* What the kernel calls O_LARGEFILE, set for every 64-bit program; to the C library it is 0. */
+#define ARCH_O_LARGEFILE 0100000
 #define ARCH_MINSIGSTKSZ 2048u /* the constant sigaltstack(2) checks against */
 /* This architecture's number of a row of the system-call table. */
 #define ARCH_SYSCALL_COLUMN(x86_64, arm64) (x86_64)
