@@ -7,6 +7,8 @@
 #include <ucontext.h>
 
 #define GUEST_AUDIT_ARCH AUDIT_ARCH_AARCH64
+/* With 48 bits, the first address a program cannot map. */
+#define GUEST_TASK_SIZE 0x1000000000000ul
 /* Calls like fork(2) and pause(2), which are not here: the tail of a list. */
 #define GUEST_OLD_CALLS
 #define GUEST_OLD_CALLS_WITH_BIG_SUMS(CALL, p)

@@ -7,6 +7,8 @@
 #include <ucontext.h>
 
 #define GUEST_AUDIT_ARCH AUDIT_ARCH_X86_64
+/* The first address a program cannot map. */
+#define GUEST_TASK_SIZE 0x7ffffffff000ul
 /* Calls like fork(2) and pause(2) that newer architectures do without: the tail of a list. */
 #define GUEST_OLD_CALLS , SYS_fork, SYS_vfork, SYS_pause, SYS_alarm
 #define GUEST_OLD_CALLS_WITH_BIG_SUMS(CALL, p)                                                     \
