@@ -7,7 +7,8 @@ MM_TEST_ARM64 = tests/unit/fake_arm64.c platform/flush_arm64.c $(MM_TEST_SOURCES
 # The waits of the x86-64 protocol end in the model.
 MM_TEST_WRAP = -Wl,--wrap=syscall
 TEST_MM_SOURCES = tests/unit/test_mm.c tests/unit/test_mm.h tests/unit/test_mm_units.c \
-	tests/unit/test_mm_calls.c tests/unit/test_mm_files.c
+	tests/unit/test_mm_calls.c tests/unit/test_mm_files.c \
+	tests/unit/test_flush_counts.c
 MM_MODEL_SOURCES = tests/unit/mm_model.c tests/unit/mm_model.h tests/unit/mm_model_ops.c
 
 check_PROGRAMS += tests/unit/test_mm tests/unit/test_mm_arm64 tests/unit/mm_model \

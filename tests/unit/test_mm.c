@@ -148,5 +148,6 @@ const char *maps(struct mm *mm)
 
 int main(void)
 {
-	return run_descriptor_tests() + run_unit_tests() + run_call_tests() + run_file_tests();
+	return run_descriptor_tests() + run_unit_tests() + run_call_tests() + run_file_tests() +
+	       run_flush_count_tests();
 }

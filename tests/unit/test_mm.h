@@ -53,5 +53,6 @@ int run_descriptor_tests(void);
 int run_unit_tests(void);
 int run_call_tests(void);
 int run_file_tests(void);
+int run_flush_count_tests(void);
 
 #endif
