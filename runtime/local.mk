@@ -1,5 +1,7 @@
 libnacre_a_SOURCES += \
 	runtime/errno.h \
+	runtime/host/host.h \
+	runtime/host/linux.c \
 	runtime/kernel.c \
 	runtime/kernel.h \
 	runtime/list.h \

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "runtime/fs/vfs_internal.h"
@@ -315,14 +314,6 @@ int hostfile_create(struct kernel *k, int fd, int flags, struct file **out)
 
 /* ---- directories ---- */
 
-struct host_dirent {
-	uint64_t ino;
-	int64_t off;
-	unsigned short reclen;
-	unsigned char type;
-	char name[];
-};
-
 static int hostdir_readdir(struct file *f, struct task *t, struct dir_emit *d, int64_t *pos)
 {
 	struct hostfile *hf = f->data;
@@ -330,18 +321,18 @@ static int hostdir_readdir(struct file *f, struct task *t, struct dir_emit *d, i
 
 	(void)t;
 	for (;;) {
-		long n;
+		int64_t n;
 
 		if (hf->dir_pos != *pos) {
 			if (lseek(f->host_fd, *pos, SEEK_SET) < 0)
 				return (int)host_errno();
 			hf->dir_pos = *pos;
 		}
-		n = syscall(SYS_getdents64, f->host_fd, buf, sizeof(buf));
+		n = host_read_dir(f->host_fd, buf, sizeof(buf));
 		if (n <= 0)
-			return n < 0 ? (int)host_errno() : 0;
+			return (int)n;
 		hf->dir_pos = -1;
-		for (long at = 0; at < n;) {
+		for (int64_t at = 0; at < n;) {
 			struct host_dirent *e = (struct host_dirent *)(buf + at);
 
 			if (d->emit(d, e->name, e->ino, e->type, e->off))

@@ -11,80 +11,27 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "runtime/fs/vfs_internal.h"
+#include "runtime/host/host.h"
 
 #define HASH_SIZE 1024
-#define STATX_WANT (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
 
 static struct {
 	pthread_mutex_t lock;
 	struct list heads[HASH_SIZE]; /* next NULL: not yet initialised */
 } cache = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-int64_t host_errno(void)
-{
-	return errno == EMFILE ? -ENFILE : -errno;
-}
-
-void host_stat_to_kstat(const struct statx *sx, struct kstat *out)
-{
-	*out = (struct kstat){
-		.dev = makedev(sx->stx_dev_major, sx->stx_dev_minor),
-		.ino = sx->stx_ino,
-		.rdev = makedev(sx->stx_rdev_major, sx->stx_rdev_minor),
-		.size = sx->stx_size,
-		.blocks = sx->stx_blocks,
-		.mode = sx->stx_mode,
-		.nlink = sx->stx_nlink,
-		.uid = sx->stx_uid,
-		.gid = sx->stx_gid,
-		.blksize = sx->stx_blksize,
-		.atime = {sx->stx_atime.tv_sec, sx->stx_atime.tv_nsec},
-		.mtime = {sx->stx_mtime.tv_sec, sx->stx_mtime.tv_nsec},
-		.ctime = {sx->stx_ctime.tv_sec, sx->stx_ctime.tv_nsec},
-		.btime = {sx->stx_btime.tv_sec, sx->stx_btime.tv_nsec},
-	};
-}
-
-int host_fstat(int fd, struct kstat *out)
-{
-	struct statx sx;
-
-	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANT, &sx) < 0)
-		return (int)host_errno();
-	host_stat_to_kstat(&sx, out);
-	return 0;
-}
-
-void host_fd_path(struct kernel *k, int fd, int *dirfd, char path[40])
-{
-	*dirfd = k->host_proc_fd;
-	snprintf(path, 40, "self/fd/%d", fd);
-}
-
-int host_reopen(struct kernel *k, int fd, int flags)
-{
-	char path[40];
-	int dirfd, ret;
-
-	host_fd_path(k, fd, &dirfd, path);
-	ret = openat(dirfd, path, (flags & ~O_NOFOLLOW) | O_CLOEXEC);
-	return ret < 0 ? (int)host_errno() : ret;
-}
-
 int hostnode_reopen(struct hostnode *h, int flags)
 {
-	return host_reopen(h->fs->kernel, h->fd, flags);
+	return host_reopen(h->fs->kernel->host_proc_fd, h->fd, flags);
 }
 
 /* ---- the cache ---- */
@@ -101,24 +48,21 @@ static struct list *cache_head(const struct hostfs *fs, uint64_t mnt, uint64_t d
 
 int hostnode_adopt(struct hostfs *fs, int fd, struct vnode **out)
 {
-	struct statx sx;
+	struct host_stat s;
 	struct hostnode *h;
 	struct list *head;
-	uint64_t dev;
+	int ret = host_fstat_mount(fd, &s);
 
-	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANT, &sx) < 0) {
-		int ret = (int)host_errno();
-
+	if (ret) {
 		close(fd);
 		return ret;
 	}
-	dev = makedev(sx.stx_dev_major, sx.stx_dev_minor);
 	pthread_mutex_lock(&cache.lock);
-	head = cache_head(fs, sx.stx_mnt_id, dev, sx.stx_ino);
+	head = cache_head(fs, s.mount, s.st.dev, s.st.ino);
 	list_for_each(l, head) {
 		h = list_entry(l, struct hostnode, hash_link);
-		if (h->fs == fs && h->v.ino == sx.stx_ino && h->v.dev == dev &&
-		    h->mnt_id == sx.stx_mnt_id && vnode_tryget(&h->v)) {
+		if (h->fs == fs && h->v.ino == s.st.ino && h->v.dev == s.st.dev &&
+		    h->mnt_id == s.mount && vnode_tryget(&h->v)) {
 			pthread_mutex_unlock(&cache.lock);
 			close(fd);
 			*out = &h->v;
@@ -131,11 +75,11 @@ int hostnode_adopt(struct hostfs *fs, int fd, struct vnode **out)
 		close(fd);
 		return -ENOMEM;
 	}
-	vnode_init(&h->v, &hostfs_ops, sx.stx_mode);
+	vnode_init(&h->v, &hostfs_ops, s.st.mode);
 	h->v.volatile_links = true;
-	h->v.dev = dev;
-	h->v.ino = sx.stx_ino;
-	h->mnt_id = sx.stx_mnt_id;
+	h->v.dev = s.st.dev;
+	h->v.ino = s.st.ino;
+	h->mnt_id = s.mount;
 	h->fs = fs;
 	h->fd = fd;
 	fs->nodes++;
@@ -195,21 +139,10 @@ int hostfs_mount(struct kernel *k, int dirfd, struct vnode **root)
 
 /* ---- names ---- */
 
-static int host_openat2(int dirfd, const char *rel, uint64_t flags)
-{
-	struct open_how how = {
-		.flags = flags | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-	};
-	int fd = (int)syscall(SYS_openat2, dirfd, rel, &how, sizeof(how));
-
-	return fd < 0 ? (int)host_errno() : fd;
-}
-
 int hostfs_lookup_path(struct vnode *dir, const char *rel, struct vnode **out)
 {
 	struct hostnode *h = hostnode_of(dir);
-	int fd = host_openat2(h->fd, rel, O_PATH | O_NOFOLLOW);
+	int fd = host_open_beneath(h->fd, rel, O_PATH | O_NOFOLLOW);
 
 	return fd < 0 ? fd : hostnode_adopt(h->fs, fd, out);
 }
@@ -233,7 +166,7 @@ static int64_t fd_text(struct kernel *k, int fd, char *buf, size_t cap)
 	int dirfd;
 	ssize_t n;
 
-	host_fd_path(k, fd, &dirfd, path);
+	host_fd_path(k->host_proc_fd, fd, &dirfd, path);
 	n = readlinkat(dirfd, path, buf, cap - 1);
 	if (n < 0)
 		return host_errno();
@@ -266,29 +199,27 @@ int64_t hostfs_text(struct vnode *n, char *buf, size_t cap)
 	return len;
 }
 
-static bool same_place(const struct statx *a, const struct statx *b)
+static bool same_place(const struct host_stat *a, const struct host_stat *b)
 {
-	return a->stx_ino == b->stx_ino && a->stx_dev_major == b->stx_dev_major &&
-	       a->stx_dev_minor == b->stx_dev_minor && a->stx_mnt_id == b->stx_mnt_id;
+	return a->st.ino == b->st.ino && a->st.dev == b->st.dev && a->mount == b->mount;
 }
 
 /* Does the way up from the directory fd pass this file system's root? 0, or -ENOENT. */
 static int beneath_root(const struct hostfs *fs, int fd)
 {
-	struct statx root, here, last;
-	int ret = 0;
+	struct host_stat root, here, last;
+	int ret;
 
 	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0 || statx(fs->root_fd, "", AT_EMPTY_PATH, STATX_WANT, &root) < 0 ||
-	    statx(fd, "", AT_EMPTY_PATH, STATX_WANT, &here) < 0)
-		ret = (int)host_errno();
+	ret = fd < 0 ? (int)host_errno() : host_fstat_mount(fs->root_fd, &root);
+	if (!ret)
+		ret = host_fstat_mount(fd, &here);
 	while (!ret && !same_place(&here, &root)) {
 		int up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 		last = here;
-		if (up < 0 || statx(up, "", AT_EMPTY_PATH, STATX_WANT, &here) < 0)
-			ret = (int)host_errno();
-		else if (same_place(&here, &last)) /* the host's root */
+		ret = up < 0 ? (int)host_errno() : host_fstat_mount(up, &here);
+		if (!ret && same_place(&here, &last)) /* the host's root */
 			ret = -ENOENT;
 		close(fd);
 		fd = up;
@@ -338,7 +269,7 @@ int hostfs_parent(struct vnode *n, struct vnode **out)
 		slash = strrchr(text, '/');
 		if (slash)
 			*slash = 0;
-		fd = host_openat2(h->fs->root_fd, slash ? text : ".", O_PATH | O_DIRECTORY);
+		fd = host_open_beneath(h->fs->root_fd, slash ? text : ".", O_PATH | O_DIRECTORY);
 		if (fd >= 0)
 			return hostnode_adopt(h->fs, fd, out);
 	}
@@ -367,7 +298,7 @@ static int set_mode(struct hostnode *h, uint32_t mode)
 
 	if (h->v.type == S_IFLNK)
 		return -EOPNOTSUPP;
-	host_fd_path(h->fs->kernel, h->fd, &dirfd, path);
+	host_fd_path(h->fs->kernel->host_proc_fd, h->fd, &dirfd, path);
 	return fchmodat(dirfd, path, mode & 07777, 0) < 0 ? -errno : 0;
 }
 
@@ -392,7 +323,7 @@ static int set_times(struct hostnode *h, const struct kattr *a)
 		ts[0].tv_nsec = UTIME_OMIT;
 	if (!(a->valid & KATTR_MTIME))
 		ts[1].tv_nsec = UTIME_OMIT;
-	host_fd_path(h->fs->kernel, h->fd, &dirfd, path);
+	host_fd_path(h->fs->kernel->host_proc_fd, h->fd, &dirfd, path);
 	/* Through the magic link: its own target is the node, even if that is a symlink. */
 	return utimensat(dirfd, path, ts, 0) < 0 ? -errno : 0;
 }
@@ -437,7 +368,7 @@ static int restore_mode(struct hostnode *dir, const char *name, uint32_t mode)
 
 	if (fd < 0)
 		return (int)host_errno();
-	host_fd_path(dir->fs->kernel, fd, &dirfd, path);
+	host_fd_path(dir->fs->kernel->host_proc_fd, fd, &dirfd, path);
 	ret = host_fstat(fd, &st);
 	if (!ret && S_ISLNK(st.mode))
 		ret = -ENOENT;
@@ -519,7 +450,7 @@ static int hostfs_link(struct vnode *dir, const char *name, struct vnode *target
 
 	if (!vnode_is_host(target))
 		return -EXDEV;
-	host_fd_path(h->fs->kernel, hostnode_of(target)->fd, &dirfd, path);
+	host_fd_path(h->fs->kernel->host_proc_fd, hostnode_of(target)->fd, &dirfd, path);
 	return linkat(dirfd, path, h->fd, name, AT_SYMLINK_FOLLOW) < 0 ? (int)host_errno() : 0;
 }
 

@@ -4,11 +4,9 @@
  * them. Flags (ro, nosuid ...) are not part of these texts.
  */
 #include <fcntl.h>
-#include <linux/stat.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/fs/vfs_internal.h"
@@ -75,10 +73,10 @@ static void take_line(struct vfs *v, char *line)
 
 void mount_note_host(struct mount *m, int fd)
 {
-	struct statx st;
+	struct host_stat s;
 
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) == 0 && st.stx_mask & STATX_MNT_ID)
-		m->host_id = st.stx_mnt_id;
+	if (!host_fstat_mount(fd, &s))
+		m->host_id = s.mount;
 }
 
 static void read_host_table(struct vfs *v)

@@ -329,7 +329,7 @@ static int open_anonymous(struct task *t, int fd, struct file **out)
 		file_put(f);
 		return -EACCES;
 	}
-	host = host_reopen(t->kernel, f->host_fd, O_RDONLY);
+	host = host_reopen(t->kernel->host_proc_fd, f->host_fd, O_RDONLY);
 	ret = host < 0 ? host : hostfile_create(t->kernel, host, O_RDONLY, out);
 	file_put(f);
 	return ret;

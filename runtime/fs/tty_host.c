@@ -263,7 +263,7 @@ static int host_file(struct kernel *k, struct tty *y, int fd, unsigned flags, st
 	 * cannot be had the poll before the read has to do.
 	 */
 	int own =
-		host_reopen(k, fd, (int)((flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+		host_reopen(k->host_proc_fd, fd, (int)((flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
 	struct file *f = file_alloc(&tty_host_ops, flags & (O_ACCMODE | O_NONBLOCK | O_APPEND));
 
 	if (!f) {

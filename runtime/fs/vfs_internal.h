@@ -11,6 +11,7 @@
 #include "runtime/fs/fdtable.h"
 #include "runtime/fs/fs_context.h"
 #include "runtime/fs/vfs.h"
+#include "runtime/host/host.h"
 #include "runtime/task/task.h"
 
 #define VFS_SYMLINKS_MAX 40
@@ -108,12 +109,6 @@ int hostfs_parent(struct vnode *n, struct vnode **out);
 int64_t hostfs_text(struct vnode *n, char *buf, size_t cap);
 /* Open the node's file anew. Host descriptor or -errno. */
 int hostnode_reopen(struct hostnode *h, int flags);
-int host_reopen(struct kernel *k, int fd, int flags);
-/* "self/fd/N" relative to *dirfd: what reopening and link by descriptor name. */
-void host_fd_path(struct kernel *k, int fd, int *dirfd, char path[40]);
-void host_stat_to_kstat(const struct statx *sx, struct kstat *out);
-int host_fstat(int fd, struct kstat *out);
-int64_t host_errno(void); /* -errno of the last host call, with descriptor exhaustion as ENFILE */
 
 /* A regular file (or memfd) behind struct file: data is a struct hostfile. */
 struct hostfile {

@@ -4,11 +4,11 @@
 
 #include <linux/membarrier.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/personality.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "runtime/host/host.h"
 #include "runtime/task/cred.h"
 
 int64_t sys_getpid(struct task *t, const uint64_t a[6])
@@ -144,8 +144,7 @@ int64_t sys_getcpu(struct task *t, const uint64_t a[6])
 {
 	unsigned cpu = 0, node = 0;
 
-	if (syscall(SYS_getcpu, &cpu, &node, NULL))
-		cpu = node = 0;
+	host_processor(&cpu, &node);
 	if (a[0] && mm_copy_out(t->mm, GVA(a[0]), &cpu, sizeof(cpu)))
 		return -EFAULT;
 	if (a[1] && mm_copy_out(t->mm, GVA(a[1]), &node, sizeof(node)))
@@ -171,11 +170,6 @@ int64_t sys_personality(struct task *t, const uint64_t a[6])
 #define MEMBARRIER_REGISTERS                                                                    \
 	(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED | \
 	 MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE)
-
-static int host_membarrier(int cmd)
-{
-	return (int)syscall(SYS_membarrier, cmd, 0, 0);
-}
 
 static int64_t membarrier_expedited(struct task *t, unsigned registration, int reg_cmd, int cmd)
 {

@@ -11,12 +11,11 @@
 #include "runtime/task/wait.h"
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "runtime/host/host.h"
 #include "runtime/task/task.h"
 #include "runtime/task/timer.h"
 
@@ -112,12 +111,6 @@ void task_prepare_park(struct task *t)
 	atomic_store(&t->park_state, PARK_AWAKE);
 }
 
-static long park_futex(atomic_uint *word, int op, unsigned val, const struct timespec *ts)
-{
-	return syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, val, ts, NULL,
-		       FUTEX_BITSET_MATCH_ANY);
-}
-
 bool task_is_parked(const struct task *t)
 {
 	unsigned state = atomic_load_explicit(&t->park_state, memory_order_relaxed);
@@ -135,7 +128,7 @@ bool task_wake(struct task *t)
 		next = old == PARK_POLL ? PARK_KICKING : PARK_WOKEN;
 	} while (!atomic_compare_exchange_weak(&t->park_state, &old, next));
 	if (old == PARK_FUTEX) {
-		park_futex(&t->park_state, FUTEX_WAKE, 1, NULL);
+		host_wake(&t->park_state);
 	} else if (old == PARK_POLL) {
 		pthread_kill(t->thread, platform_kick_signal());
 		atomic_store(&t->park_state, PARK_WOKEN);
@@ -167,9 +160,7 @@ static int park_on_futex(struct task *t, uint64_t deadline_ns)
 	if (!atomic_compare_exchange_strong(&t->park_state, &expect, PARK_FUTEX))
 		return 0;
 	while (atomic_load(&t->park_state) == PARK_FUTEX) {
-		long r = park_futex(&t->park_state, FUTEX_WAIT_BITSET, PARK_FUTEX, until);
-
-		if (r < 0 && errno == ETIMEDOUT) {
+		if (host_sleep(&t->park_state, PARK_FUTEX, until) == -ETIMEDOUT) {
 			expect = PARK_FUTEX;
 			if (atomic_compare_exchange_strong(&t->park_state, &expect, PARK_AWAKE))
 				return -ETIMEDOUT;

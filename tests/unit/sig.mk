@@ -6,7 +6,7 @@ SIG_TEST_SOURCES = tests/unit/sig_stubs.c tests/unit/sig_stubs.h runtime/task/wa
 	runtime/task/signal_deliver.c runtime/task/signal_stop.c runtime/task/futex.c \
 	runtime/task/futex_pi.c runtime/task/futex_robust.c runtime/task/guest_clock.c \
 	runtime/task/timer_queue.c runtime/task/itimer.c runtime/task/posix_timer.c \
-	runtime/task/sleep.c runtime/task/altstack.c
+	runtime/task/sleep.c runtime/task/altstack.c runtime/host/linux.c
 if ARCH_X86_64
 SIG_TEST_SOURCES += runtime/arch/x86_64/sigframe.c
 endif
