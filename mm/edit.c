@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mm/ledger.h"
+
 void edit_begin(struct edit *e, struct mm *mm)
 {
 	e->mm = mm;
@@ -65,6 +67,23 @@ static void sync_code(struct edit *e, pte_t entry, uint64_t bytes)
 static bool was_live(pte_t old)
 {
 	return pte_present(old) && pte_maybe_cached(old);
+}
+
+/* Every change of a leaf that may be live goes through here. */
+static void changed(struct edit *e, uint64_t va, unsigned pages, pte_t old, pte_t now)
+{
+	struct ledger *l = e->mm->sys->ledger;
+
+	if (l && was_live(old))
+		ledger_changed(l, mm_root_id(e->mm), va, pages, old, now);
+}
+
+static pte_t replace(struct edit *e, pte_t *slot, uint64_t va, unsigned pages, pte_t entry)
+{
+	pte_t old = pt_swap(slot, entry);
+
+	changed(e, va, pages, old, entry);
+	return old;
 }
 
 /*
@@ -142,7 +161,7 @@ void edit_fill_block(struct edit *e, pte_t *level2, uint64_t va, pte_t entry)
 
 void edit_clear(struct edit *e, pte_t *slot, uint64_t va)
 {
-	pte_t old = pt_swap(slot, 0);
+	pte_t old = replace(e, slot, va, 1, 0);
 
 	if (was_live(old) && TLB_SITE(SITE_CLEAR))
 		stage(e, va, 1, old);
@@ -151,7 +170,7 @@ void edit_clear(struct edit *e, pte_t *slot, uint64_t va)
 
 void edit_clear_block(struct edit *e, pte_t *level2, uint64_t va)
 {
-	pte_t old = pt_swap(level2, 0);
+	pte_t old = replace(e, level2, va, PT_ENTRIES, 0);
 
 	if (was_live(old) && TLB_SITE(SITE_CLEAR_BLOCK))
 		stage(e, va, PT_ENTRIES, old);
@@ -167,7 +186,8 @@ static bool lost_permission(pte_t old, unsigned perm, bool hold)
  * Write the entry with new permissions, its accessed bit as the hardware left it. Returns what it
  * was.
  */
-static pte_t change_perm(struct edit *e, pte_t *slot, unsigned perm, bool hold, uint64_t bytes)
+static pte_t change_perm(struct edit *e, pte_t *slot, uint64_t va, unsigned pages, unsigned perm,
+			 bool hold)
 {
 	pte_t old = pt_read(slot), entry;
 
@@ -176,16 +196,17 @@ static pte_t change_perm(struct edit *e, pte_t *slot, unsigned perm, bool hold, 
 			return old;
 		entry = hold ? pte_hold(old) : pte_with_perm(old, perm);
 		if (!(pte_present(old) && pte_perm(old) & PT_EXEC))
-			sync_code(e, entry, bytes);
+			sync_code(e, entry, pages * PAGE_SIZE);
 	} while (!__atomic_compare_exchange_n(slot, &old, entry, false, __ATOMIC_ACQ_REL,
 					      __ATOMIC_RELAXED));
 	e->changed = true;
+	changed(e, va, pages, old, entry);
 	return old;
 }
 
 void edit_perm(struct edit *e, pte_t *slot, uint64_t va, unsigned perm, bool hold)
 {
-	pte_t old = change_perm(e, slot, perm, hold, PAGE_SIZE);
+	pte_t old = change_perm(e, slot, va, 1, perm, hold);
 
 	if (was_live(old) && lost_permission(old, perm, hold) && TLB_SITE(SITE_PERM))
 		stage(e, va, 1, old);
@@ -195,7 +216,7 @@ void edit_perm(struct edit *e, pte_t *slot, uint64_t va, unsigned perm, bool hol
 
 void edit_perm_block(struct edit *e, pte_t *level2, uint64_t va, unsigned perm, bool hold)
 {
-	pte_t old = change_perm(e, level2, perm, hold, BLOCK_SIZE);
+	pte_t old = change_perm(e, level2, va, PT_ENTRIES, perm, hold);
 
 	if (was_live(old) && lost_permission(old, perm, hold) && TLB_SITE(SITE_PERM_BLOCK))
 		stage(e, va, PT_ENTRIES, old);
@@ -212,7 +233,7 @@ void edit_repoint(struct edit *e, pte_t *slot, uint64_t va, pte_t entry)
 		edit_settle(e);
 	}
 	sync_code(e, entry, PAGE_SIZE);
-	old = pt_swap(slot, entry);
+	old = replace(e, slot, va, 1, entry);
 	if (was_live(old) && TLB_SITE(SITE_REPOINT))
 		stage(e, va, 1, old);
 	put_later(e, old, 1);
@@ -225,7 +246,7 @@ void edit_break(struct edit *e, pte_t *slot, uint64_t va)
 
 	if (!pte_present(old))
 		return;
-	old = pt_swap(slot, pte_hold(old));
+	old = replace(e, slot, va, 1, pte_hold(old));
 	if (was_live(old) && TLB_SITE(SITE_BREAK))
 		stage(e, va, 1, old);
 }
@@ -236,14 +257,14 @@ void edit_wrprotect(struct edit *e, pte_t *slot, uint64_t va, bool block)
 
 	if (!pte_present(old) || !(pte_perm(old) & PT_WRITE))
 		return;
-	old = change_perm(e, slot, pte_perm(old) & ~PT_WRITE, false, PAGE_SIZE);
+	old = change_perm(e, slot, va, block ? PT_ENTRIES : 1, pte_perm(old) & ~PT_WRITE, false);
 	if (was_live(old) && TLB_SITE(block ? SITE_FORK_BLOCK : SITE_FORK))
 		stage(e, va, block ? PT_ENTRIES : 1, old);
 }
 
 pte_t edit_take(struct edit *e, pte_t *slot, uint64_t va, bool block)
 {
-	pte_t old = pt_swap(slot, 0);
+	pte_t old = replace(e, slot, va, block ? PT_ENTRIES : 1, 0);
 
 	if (was_live(old) && TLB_SITE(SITE_TAKE))
 		stage(e, va, block ? PT_ENTRIES : 1, old);
@@ -340,6 +361,8 @@ static bool commit(struct edit *e)
 		flush_shadow(e);
 	else
 		flush_nested(e);
+	if (sys->ledger)
+		ledger_committed(sys->ledger, mm_root_id(e->mm), platform_current_vcpu());
 	/*
 	 * Whatever goes while a flush of this thread is outstanding waits for it, also if this commit
 	 * added nothing: the page's flush may have gone into an earlier one than its frame. Where the

@@ -43,8 +43,8 @@ struct edit {
 	bool runs_overflow;
 	struct frame_run put[EDIT_PUTS]; /* a reference to drop on each, after the flush */
 	unsigned nputs;
-	bool waited;	   /* some of it went to the gather list */
-	struct area *dead; /* removed areas, whose references go after the flush */
+	bool waited;			 /* some of it went to the gather list */
+	struct area *dead;		 /* removed areas, whose references go after the flush */
 	unsigned ndead, cap_dead;
 	struct area dead_inline[EDIT_DEAD];
 };

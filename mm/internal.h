@@ -80,6 +80,7 @@ struct mm_system {
 	struct platform *platform;
 	bool shadow;	      /* platform_paging() is SHADOW; immutable */
 	enum mm_tlb_mode tlb; /* immutable */
+	struct ledger *ledger; /* paranoid: mm/ledger.h; immutable */
 	struct frame_pool frames;
 	pthread_mutex_t frame_lock;
 	struct table_pool tables;

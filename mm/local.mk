@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 MM_SOURCES = \
-	mm/types.h mm/mm.h mm/tlb.h mm/tlb.c mm/scope.h mm/sites.h mm/internal.h \
+	mm/types.h mm/mm.h mm/tlb.h mm/tlb.c mm/scope.h mm/sites.h mm/ledger.h mm/ledger.c mm/internal.h \
 	mm/pagetable.h mm/pagetable_x86_64.h mm/pagetable_arm64.h mm/pt.h mm/pt.c \
 	mm/frame.h mm/frame.c mm/frame_punch.c mm/table_pool.c \
 	mm/window.h mm/window.c mm/shm.h mm/shm.c \

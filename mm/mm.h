@@ -42,6 +42,9 @@ struct mm_limits {
 	uint64_t arena_bytes;  /* anonymous memory the guest may hold; 0: a documented default */
 	uint64_t window_bytes; /* guest-physical span reserved for file windows; 0: default */
 	enum mm_tlb_mode tlb;
+	/* MM_TLB_PARANOID: told what was found before the process ends; NULL: standard error is */
+	void (*stale)(const char *text, void *arg);
+	void *stale_arg;
 };
 
 /* Reserve and register the arena and the window range with the platform. Returns 0 or -errno. */
@@ -69,6 +72,9 @@ int mm_system_alloc_fixed(struct mm_system *sys, size_t pages, gpa_t *gpa, void 
  */
 int mm_system_map_kernel(struct mm_system *sys, gva_t va, gpa_t pa, size_t pages, bool writable,
 			 bool executable);
+
+/* MM_TLB_PARANOID: what the platform reports flushes to (mm/ledger.h); else NULL. */
+struct ledger *mm_system_ledger(const struct mm_system *sys);
 
 /* The kernel half's root table, for hardware that loads it apart from the user's (arm64: TTBR1). */
 gpa_t mm_system_kernel_root(const struct mm_system *sys);

@@ -20,6 +20,8 @@
  * flush (Arm ARM, D8.14.1).
  */
 #define PT_BREAK_BEFORE_MAKE 1
+/* Translations carry an ASID and outlive the loading of another root. */
+#define PT_TLB_TAGGED 1
 /*
  * A cached translation without the permission goes on faulting after the table grants it: the fault
  * does not drop it.

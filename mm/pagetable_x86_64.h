@@ -17,6 +17,8 @@
 
 /* Live entries may be changed in any way, as long as a flush follows. */
 #define PT_BREAK_BEFORE_MAKE 0
+/* Loading another root drops every translation: there are no PCIDs. */
+#define PT_TLB_TAGGED 0
 /* A fault drops the cached translation that caused it: more permissions need no flush. */
 #define PT_FLUSH_GAINS 0
 

@@ -5,22 +5,22 @@
  * (tests/unit/mm_model.c) leaves one out at a time and demands that the model notices.
  *
  * The second column says under which rules the site is passed at all: N nested paging on x86-64, S
- * shadow paging, A arm64.
+ * shadow paging, A arm64; P: --tlb=paranoid by itself must notice too (mm/ledger.h).
  */
 #ifndef NACRE_MM_SITES_H
 #define NACRE_MM_SITES_H
 
 #define TLB_SITES(X)                                                                        \
 	/* recording: mm/edit.c */                                                          \
-	X(CLEAR, "NSA", "a page removed")                                                   \
-	X(CLEAR_BLOCK, "NA", "a block removed")                                             \
-	X(PERM, "NSA", "a page's permission taken")                                         \
-	X(PERM_BLOCK, "NA", "a block's permission taken")                                   \
+	X(CLEAR, "NSAP", "a page removed")                                                   \
+	X(CLEAR_BLOCK, "NAP", "a block removed")                                             \
+	X(PERM, "NSAP", "a page's permission taken")                                         \
+	X(PERM_BLOCK, "NAP", "a block's permission taken")                                   \
 	X(GAIN, "A", "a page's permission given")                                           \
-	X(REPOINT, "NS", "copy on write: the old page")                                     \
-	X(TAKE, "NSA", "mremap: the old place")                                             \
-	X(FORK, "NSA", "fork: the parent's page")                                           \
-	X(FORK_BLOCK, "NA", "fork: the parent's block")                                     \
+	X(REPOINT, "NSP", "copy on write: the old page")                                     \
+	X(TAKE, "NSAP", "mremap: the old place")                                             \
+	X(FORK, "NSAP", "fork: the parent's page")                                           \
+	X(FORK_BLOCK, "NAP", "fork: the parent's block")                                     \
 	/* break before make: mm/edit.c, mm/pt.c */                                         \
 	X(BREAK, "A", "an entry broken")                                                    \
 	X(REPOINT_BREAK, "A", "break before another page is made")                          \
@@ -30,27 +30,27 @@
 	X(SPLIT_BREAK, "A", "a block broken before its table is made")                      \
 	X(SPLIT_FLUSH, "A", "the flush between the two")                                    \
 	/* committing: mm/edit.c */                                                         \
-	X(STAGE_SELF, "NA", "the calling thread's slot")                                    \
-	X(FLUSH_OTHERS, "NA", "the other vCPUs")                                            \
+	X(STAGE_SELF, "NAP", "the calling thread's slot")                                    \
+	X(FLUSH_OTHERS, "NAP", "the other vCPUs")                                            \
 	X(GATHER, "NA", "frames wait for the flush")                                        \
 	X(GATHER_WINDOW, "NA", "file windows wait for the flush")                           \
-	X(INVALIDATE, "S", "platform_invalidate()")                                         \
-	X(INVALIDATE_ALL, "S", "platform_drop_tables() instead of many")                    \
+	X(INVALIDATE, "SP", "platform_invalidate()")                                         \
+	X(INVALIDATE_ALL, "SP", "platform_drop_tables() instead of many")                    \
 	/* tables and address spaces: mm/table_pool.c, mm/space.c */                        \
 	X(TABLE_DROP, "S", "page-table pages wait for platform_drop_tables()")              \
 	X(FORGET_ROOT, "NSA", "platform_forget_root() before an address space's frames go") \
 	/* x86-64: platform/flush_x86_64.c */                                               \
-	X(MARK_OTHER, "N", "a vCPU told to flush before it enters")                         \
+	X(MARK_OTHER, "NP", "a vCPU told to flush before it enters")                         \
 	X(KICK, "N", "a vCPU in the guest kicked")                                          \
-	X(AWAIT_EXIT, "N", "its exit waited for")                                           \
-	X(OWED, "N", "a vCPU that was told to flush does")                                  \
-	X(LOAD_ROOT, "N", "a vCPU flushes when it changes address spaces")                  \
-	X(ABANDON, "NA", "a vCPU given up with a flush not executed")                       \
+	X(AWAIT_EXIT, "NP", "its exit waited for")                                           \
+	X(OWED, "NP", "a vCPU that was told to flush does")                                  \
+	X(LOAD_ROOT, "NP", "a vCPU flushes when it changes address spaces")                  \
+	X(ABANDON, "NAP", "a vCPU given up with a flush not executed")                       \
 	/* arm64: platform/flush_arm64.c */                                                 \
 	X(STAGED_ROOT, "A", "the flush announced to vCPUs that load the address space")     \
-	X(ELSEWHERE, "A", "flush at once where another vCPU has it loaded")                 \
-	X(LOAD_OWED, "A", "a vCPU that loads it flushes what was announced")                \
-	X(REACH, "A", "inner-shareable where another vCPU ran it")                          \
+	X(ELSEWHERE, "AP", "flush at once where another vCPU has it loaded")                 \
+	X(LOAD_OWED, "AP", "a vCPU that loads it flushes what was announced")                \
+	X(REACH, "AP", "inner-shareable where another vCPU ran it")                          \
 	X(ROLL_OVER, "A", "all flushed before ASIDs are used again")
 
 #define TLB_SITE_ENUM(name, rules, what) SITE_##name,

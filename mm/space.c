@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mm/edit.h"
+#include "mm/ledger.h"
 
 /* Until execve chooses: room for a stack of the usual limit and Linux's minimal gap above it. */
 #define DEFAULT_MMAP_BASE (MM_TASK_SIZE - ((uint64_t)128 << 20))
@@ -37,6 +38,8 @@ int mm_create(struct mm_system *sys, struct mm **out)
 	mm->limit_stack = (uint64_t)8 << 20;
 	mm->layout.mmap_base = GVA(DEFAULT_MMAP_BASE);
 	pthread_mutex_init(&mm->lock, NULL);
+	if (sys->ledger)
+		ledger_new_space(sys->ledger, mm);
 	*out = mm;
 	return 0;
 }
@@ -94,6 +97,8 @@ void mm_teardown(struct mm *mm)
 	root = mm->root;
 	areas = mm->areas;
 	if (root != FRAME_NONE) {
+		if (mm->sys->ledger)
+			ledger_drop_space(mm->sys->ledger, mm_root_id(mm));
 		if (TLB_SITE(SITE_FORGET_ROOT))
 			platform_forget_root(mm->sys->platform, mm_root_id(mm));
 		for (unsigned i = 0; i < areas.n; i++)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "mm/guarded_copy.h"
+#include "mm/ledger.h"
 #include "mm/pt.h"
 
 /*
@@ -62,6 +63,10 @@ int mm_system_create(struct platform *platform, const struct mm_limits *limits,
 	pthread_mutex_init(&sys->windows.lock, NULL);
 	atomic_init(&sys->next_id, 1);
 	ret = create(sys, limits);
+	if (!ret && sys->tlb == MM_TLB_PARANOID) {
+		sys->ledger = ledger_create(sys, sys->shadow, limits->stale, limits->stale_arg);
+		ret = sys->ledger ? 0 : -ENOMEM;
+	}
 	if (ret) {
 		mm_system_destroy(sys);
 		return ret;
@@ -72,6 +77,7 @@ int mm_system_create(struct platform *platform, const struct mm_limits *limits,
 
 void mm_system_destroy(struct mm_system *sys)
 {
+	ledger_destroy(sys->ledger);
 	window_pool_destroy(sys);
 	table_pool_destroy(sys);
 	frame_pool_destroy(sys);
@@ -121,6 +127,11 @@ static int map_kernel(struct mm_system *sys, gva_t va, gpa_t pa, size_t pages, u
 			return ret;
 	}
 	return 0;
+}
+
+struct ledger *mm_system_ledger(const struct mm_system *sys)
+{
+	return sys->ledger;
 }
 
 gpa_t mm_system_kernel_root(const struct mm_system *sys)

@@ -109,6 +109,21 @@ bool tlb_names(const struct tlb_request *req, uint64_t start, uint64_t pages)
 	return req->kind >= TLB_SPACE;
 }
 
+bool tlb_contains(const struct tlb_request *req, uint64_t start, uint64_t pages)
+{
+	for (unsigned i = 0; i < req->nranges; i++)
+		if (req->range[i].start <= start &&
+		    range_end(&req->range[i]) >= start + pages * PAGE_SIZE)
+			return true;
+	return req->kind >= TLB_SPACE;
+}
+
+bool tlb_covers(uint64_t root, uint64_t start, uint64_t pages)
+{
+	return (slot.kind == TLB_BROADCAST || slot.root == root) &&
+	       tlb_contains(&slot, start, pages);
+}
+
 bool tlb_pending(uint64_t root, uint64_t start, uint64_t pages)
 {
 	return (slot.kind == TLB_BROADCAST || slot.root == root) && tlb_names(&slot, start, pages);

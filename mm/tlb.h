@@ -52,6 +52,10 @@ void tlb_stage_broadcast(void);
 void tlb_clear(void); /* execve, boot: the shim flushes anyway */
 /* Does the request cover any of these pages, in the address space it is for? */
 bool tlb_names(const struct tlb_request *req, uint64_t start, uint64_t pages);
+/* Does it cover all of them? */
+bool tlb_contains(const struct tlb_request *req, uint64_t start, uint64_t pages);
+/* Does the slot's request, in this address space? */
+bool tlb_covers(uint64_t root, uint64_t start, uint64_t pages);
 /* Is a flush of any of these pages waiting in the slot? */
 bool tlb_pending(uint64_t root, uint64_t start, uint64_t pages);
 /* Is nothing staged? (What was may have been executed at once.) */

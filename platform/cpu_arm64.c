@@ -156,7 +156,7 @@ bool arch_enter(struct vcpu *v, uint64_t root, struct arch_regs *regs, struct cp
 	staged = flush_before_run(p, v, root);
 	put_regs(v->shim, regs);
 	p->ops->vcpu_run(v->hv, &v->regs, 0, &exit);
-	flush_after_run(v, staged);
+	flush_after_run(p, v, staged);
 	get_regs(regs, v->shim);
 	switch (exit.reason) {
 	case NACRE_EXIT_DOORBELL:

@@ -347,12 +347,12 @@ bool arch_enter(struct vcpu *v, uint64_t root, struct arch_regs *regs, struct cp
 	tlb_take(&req);
 	flush_enter(v);
 	if (nested)
-		flush = flush_prepare(v, root, &req);
+		flush = flush_prepare(v->holder->platform, v, root, &req);
 	load = prepare_entry(v, root, regs, flush);
 	do
 		ret = run_once(v, regs, trap, &load);
 	while (ret == 2);
-	flush_leave(v);
+	flush_leave(v->holder->platform, v);
 	if (nested && v->regs.x86.user == 0 && ret == 1 && flush &&
 	    in_text(v->regs.x86.rip, SHIM_FLUSH, SHIM_TEXT_BYTES))
 		atomic_store(&v->need_flush, true);

@@ -99,16 +99,18 @@ static void reply_ranges(const struct platform *p, struct shim_cpu *shim,
 	}
 }
 
-static void reply_with(const struct platform *p, struct vcpu *v, const struct tlb_request *req)
+/* Returns whether the flush reaches every vCPU. */
+static bool reply_with(const struct platform *p, struct vcpu *v, const struct tlb_request *req)
 {
 	struct shim_reply *reply = &v->shim->reply;
+	bool local = (req->kind == TLB_RANGE || req->kind == TLB_SPACE) &&
+		     reach(p, v, req->root) == TLB_LOCAL;
 
 	*reply = (struct shim_reply){
 		.flags = (req->root >> ASID_SHIFT << ASID_SHIFT) |
 			 (req->exec ? 1u << SHIM_REPLY_CODE_BIT : 0),
 	};
-	if ((req->kind == TLB_RANGE || req->kind == TLB_SPACE) &&
-	    reach(p, v, req->root) == TLB_LOCAL)
+	if (local)
 		reply->flags |= 1u << SHIM_REPLY_LOCAL_BIT;
 	switch (req->kind) {
 	case TLB_NONE:
@@ -124,6 +126,7 @@ static void reply_with(const struct platform *p, struct vcpu *v, const struct tl
 		reply->kind = SHIM_REPLY_ALL;
 		break;
 	}
+	return !local;
 }
 
 /* Execute a request on a vCPU that stands in the shim, and stay there. */
@@ -131,8 +134,10 @@ static void run_flush(struct platform *p, struct vcpu *v, const struct tlb_reque
 {
 	uint64_t root = atomic_load(&v->root);
 	struct nacre_exit exit;
+	bool every = reply_with(p, v, req);
 
-	reply_with(p, v, req);
+	if (p->ledger)
+		ledger_flushed(p->ledger, v->index, req, every);
 	v->shim->reply.flags |= 1u << SHIM_REPLY_RETURN_BIT;
 	/* The table it stood on may be gone. */
 	v->shim->ttbr0 = root ? root : mm_system_kernel_root(p->mm).v;
@@ -224,7 +229,7 @@ static bool load_root(struct platform *p, struct vcpu *v, uint64_t root)
 bool flush_before_run(struct platform *p, struct vcpu *v, uint64_t root)
 {
 	struct tlb_request req;
-	bool staged = tlb_take(&req) != TLB_NONE, owed = load_root(p, v, root);
+	bool staged = tlb_take(&req) != TLB_NONE, owed = load_root(p, v, root), every;
 
 	owed |= atomic_exchange(&v->need_flush, false);
 	if (owed && req.kind != TLB_NONE && req.root != root) {
@@ -233,14 +238,18 @@ bool flush_before_run(struct platform *p, struct vcpu *v, uint64_t root)
 		req.kind = TLB_SPACE;
 		req.root = root;
 	}
-	reply_with(p, v, &req);
+	every = reply_with(p, v, &req);
 	v->shim->ttbr0 = root;
+	if (p->ledger)
+		ledger_enter(p->ledger, v->index, root, &req, every);
 	return staged;
 }
 
 /* The shim flushed before it went to user level. */
-void flush_after_run(struct vcpu *v, bool staged)
+void flush_after_run(struct platform *p, struct vcpu *v, bool staged)
 {
+	if (p->ledger)
+		ledger_leave(p->ledger, v->index);
 	atomic_store(&v->staged_root, 0);
 	if (staged)
 		mm_flush_executed();

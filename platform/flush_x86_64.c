@@ -25,8 +25,10 @@ void flush_enter(struct vcpu *v)
 	atomic_store(&v->in_guest, IN_GUEST);
 }
 
-void flush_leave(struct vcpu *v)
+void flush_leave(struct platform *p, struct vcpu *v)
 {
+	if (p->ledger)
+		ledger_leave(p->ledger, v->index);
 	if (atomic_exchange(&v->in_guest, 0) & AWAITED)
 		syscall(SYS_futex, &v->in_guest, FUTEX_WAKE_PRIVATE, 0x7fffffff, NULL, NULL, 0);
 }
@@ -86,29 +88,47 @@ unsigned platform_flush_others(struct platform *p, uint64_t root, bool all)
 	return kicked;
 }
 
-/* A CR3 load drops every translation that is not global, and none is. */
-bool flush_prepare(struct vcpu *v, uint64_t root, const struct tlb_request *req)
+/* What the vCPU has to flush, of its own accord and for others. */
+static struct tlb_request due(struct vcpu *v, uint64_t root, const struct tlb_request *req)
 {
 	bool all = atomic_exchange(&v->need_flush, false) && TLB_SITE(SITE_OWED);
 	bool other = atomic_load(&v->root) != root;
+	struct tlb_request due = *req;
 
 	if (other)
 		atomic_store(&v->root, root);
-	if ((other && TLB_SITE(SITE_LOAD_ROOT)) || all || req->kind >= TLB_SPACE) {
-		v->shim->flush_kind =
-			req->kind == TLB_BROADCAST ? SHIM_FLUSH_ALL : SHIM_FLUSH_SPACE;
+	if (req->root != root && req->kind == TLB_RANGE)
+		due.kind = TLB_NONE;
+	if (((other && TLB_SITE(SITE_LOAD_ROOT)) || all) && req->kind < TLB_SPACE)
+		due.kind = TLB_SPACE;
+	return due;
+}
+
+/* A CR3 load drops every translation that is not global, and none is. */
+bool flush_prepare(struct platform *p, struct vcpu *v, uint64_t root, const struct tlb_request *req)
+{
+	struct tlb_request now = due(v, root, req);
+
+	if (p->ledger)
+		ledger_enter(p->ledger, v->index, root, &now, false);
+	switch (now.kind) {
+	case TLB_NONE:
+		return false;
+	case TLB_RANGE:
+		v->shim->flush_kind = SHIM_FLUSH_RANGE;
+		v->shim->flush_count = now.nranges;
+		for (unsigned i = 0; i < now.nranges; i++) {
+			v->shim->flush_range[i].start = now.range[i].start;
+			v->shim->flush_range[i].pages = now.range[i].pages;
+		}
+		return true;
+	case TLB_SPACE:
+	case TLB_BROADCAST:
+		v->shim->flush_kind = now.kind == TLB_BROADCAST ? SHIM_FLUSH_ALL : SHIM_FLUSH_SPACE;
 		v->shim->flush_cr3 = root;
 		return true;
 	}
-	if (req->kind == TLB_NONE || req->root != root)
-		return false;
-	v->shim->flush_kind = SHIM_FLUSH_RANGE;
-	v->shim->flush_count = req->nranges;
-	for (unsigned i = 0; i < req->nranges; i++) {
-		v->shim->flush_range[i].start = req->range[i].start;
-		v->shim->flush_range[i].pages = req->range[i].pages;
-	}
-	return true;
+	return false;
 }
 
 void platform_forget_root(struct platform *p, uint64_t root)

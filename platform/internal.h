@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "backends/loader.h"
+#include "mm/ledger.h"
 #include "mm/scope.h"
 #include "mm/tlb.h"
 #include "platform/platform.h"
@@ -87,7 +88,8 @@ struct platform {
 	struct nacre_vm *vm;
 	struct nacre_caps caps;
 	struct mm_system *mm;
-	bool no_inside; /* every system call goes to the host */
+	struct ledger *ledger; /* paranoid: mm/ledger.h */
+	bool no_inside;	       /* every system call goes to the host */
 
 	uint8_t *shim_cpus; /* host view of SHIM_CPU_VA */
 	uint8_t *gates;	    /* x86-64: the gates' counts and answers, two pages a vCPU; or NULL */
@@ -138,12 +140,13 @@ static inline enum tlb_scope flush_scope(const struct platform *p, unsigned othe
 }
 /* x86-64 */
 void flush_enter(struct vcpu *v); /* about to run guest code; pairs with flush_leave() */
-void flush_leave(struct vcpu *v);
+void flush_leave(struct platform *p, struct vcpu *v);
 /*
  * Nested paging, after flush_enter(): what the shim must flush before user level, with `req` taken
  * from the thread's slot, written to the vCPU's memory. False: nothing.
  */
-bool flush_prepare(struct vcpu *v, uint64_t root, const struct tlb_request *req);
+bool flush_prepare(struct platform *p, struct vcpu *v, uint64_t root,
+		   const struct tlb_request *req);
 /* arm64 */
 int flush_boot(struct platform *p);
 unsigned flush_asid_bits(const struct platform *p);
@@ -152,7 +155,7 @@ unsigned flush_asid_bits(const struct platform *p);
  * table. Returns what flush_after_run() must be told.
  */
 bool flush_before_run(struct platform *p, struct vcpu *v, uint64_t root);
-void flush_after_run(struct vcpu *v, bool staged);
+void flush_after_run(struct platform *p, struct vcpu *v, bool staged);
 
 /* gate_x86_64.c: the SYSCALL entry at user level, shim/wire.h */
 int gate_install(struct platform *p, struct mm_system *sys);

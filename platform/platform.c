@@ -105,6 +105,7 @@ int platform_create(const struct platform_options *opt, struct platform **out, c
 int platform_boot(struct platform *p, struct mm_system *sys, char *err, size_t errlen)
 {
 	p->mm = sys;
+	p->ledger = mm_system_ledger(sys);
 	return arch_shim_install(p, sys, err, errlen);
 }
 
@@ -151,12 +152,20 @@ int platform_unmap_memory(struct platform *p, gpa_t gpa, uint64_t len)
 
 int platform_invalidate(struct platform *p, void *host, uint64_t len)
 {
-	return p->ops->vm_invalidate(p->vm, host, len);
+	int ret = p->ops->vm_invalidate(p->vm, host, len);
+
+	if (p->ledger && !ret)
+		ledger_invalidated(p->ledger, host, len);
+	return ret;
 }
 
 int platform_drop_tables(struct platform *p)
 {
-	return p->ops->vm_drop_tables(p->vm);
+	int ret = p->ops->vm_drop_tables(p->vm);
+
+	if (p->ledger && !ret)
+		ledger_invalidated(p->ledger, NULL, 0);
+	return ret;
 }
 
 /* ---- threads ---- */

@@ -72,6 +72,8 @@ void platform_flush_now(struct platform *p);
  * executed yet?
  */
 bool platform_flush_owed(struct platform *p, uint64_t root);
+/* The calling thread's vCPU, counted from 0; ~0u: it has none. */
+unsigned platform_current_vcpu(void);
 /*
  * A new root table, empty, at `table`: what it is called from now on, by mm_root(), the calls here and
  * flush requests. x86-64: its address; arm64: the address and an ASID, as TTBR0 holds them. 0: there

@@ -13,6 +13,11 @@
 
 _Thread_local struct vcpu *pool_own;
 
+unsigned platform_current_vcpu(void)
+{
+	return pool_own ? pool_own->index : LEDGER_NO_VCPU;
+}
+
 static int create_vcpu(struct platform *p, struct vcpu **out)
 {
 	struct vcpu *v = calloc(1, sizeof *v);

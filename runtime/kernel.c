@@ -84,6 +84,14 @@ int kernel_open_machine(struct kernel_config *cfg, char *err, size_t errlen)
 	return platform_create(&opt, &cfg->platform, err, errlen);
 }
 
+/* --tlb=paranoid found something: the sandbox ends when this returns. */
+static void kernel_stale_translation(const char *text, void *arg)
+{
+	const struct kernel *k = arg;
+
+	dprintf(k->log_fd >= 0 ? k->log_fd : STDERR_FILENO, "nacre: %s", text);
+}
+
 static int kernel_create_machine(struct kernel *k, const struct kernel_config *cfg, char *err,
 				 size_t errlen)
 {
@@ -93,7 +101,9 @@ static int kernel_create_machine(struct kernel *k, const struct kernel_config *c
 		[KERNEL_TLB_PARANOID] = MM_TLB_PARANOID,
 	};
 	const struct mm_limits limits = {.arena_bytes = arena_bytes(cfg->memory_bytes),
-					 .tlb = tlb[cfg->tlb]};
+					 .tlb = tlb[cfg->tlb],
+					 .stale = kernel_stale_translation,
+					 .stale_arg = k};
 	int ret = mm_system_create(k->platform, &limits, &k->mm_system);
 
 	if (ret) {

@@ -141,7 +141,7 @@ bool fake_arch_enter(struct platform *p, struct vcpu *v, uint64_t root)
 	return staged;
 }
 
-void fake_arch_leave(struct vcpu *v, bool staged)
+void fake_arch_leave(struct platform *p, struct vcpu *v, bool staged)
 {
-	flush_after_run(v, staged);
+	flush_after_run(p, v, staged);
 }

@@ -8,6 +8,11 @@
 _Thread_local struct vcpu *pool_own;
 static _Thread_local bool staged; /* what fake_arch_enter() returned */
 
+unsigned platform_current_vcpu(void)
+{
+	return pool_own ? pool_own->index : LEDGER_NO_VCPU;
+}
+
 static void wrong(const char *what)
 {
 	fprintf(stderr, "%s\n", what);
@@ -114,11 +119,10 @@ bool fake_enter(struct platform *p, uint64_t root)
 
 void fake_leave(struct platform *p)
 {
-	(void)p;
 	if (!pool_own)
 		return;
 	pool_own->hv->in_guest = false;
-	fake_arch_leave(pool_own, staged);
+	fake_arch_leave(p, pool_own, staged);
 	staged = false;
 }
 
@@ -161,6 +165,8 @@ void fake_stop(struct platform *p, uint64_t root)
 			continue;
 		v->hv->in_guest = false;
 		atomic_store(&v->in_guest, 0);
+		if (p->ledger)
+			ledger_leave(p->ledger, i);
 	}
 }
 
@@ -418,11 +424,15 @@ int platform_invalidate(struct platform *p, void *host, uint64_t len)
 			if (pte_present(p->vm->shadow[i].entry[k]) &&
 			    pte_pa(p->vm->shadow[i].entry[k]).v - from < len)
 				p->vm->shadow[i].entry[k] = 0;
+	if (p->ledger)
+		ledger_invalidated(p->ledger, host, len);
 	return 0;
 }
 
 int platform_drop_tables(struct platform *p)
 {
 	p->vm->nshadow = 0;
+	if (p->ledger)
+		ledger_invalidated(p->ledger, NULL, 0);
 	return 0;
 }

@@ -103,7 +103,7 @@ uint64_t fake_table(uint64_t root);
 void fake_arch_boot(struct platform *p);
 /* Returns what fake_arch_leave() must be told. */
 bool fake_arch_enter(struct platform *p, struct vcpu *v, uint64_t root);
-void fake_arch_leave(struct vcpu *v, bool staged);
+void fake_arch_leave(struct platform *p, struct vcpu *v, bool staged);
 /* What is in [from, to) leaves the vCPU's TLB. */
 void fake_drop(struct nacre_vcpu *hv, uint64_t tag, uint64_t from, uint64_t to);
 void fake_drop_all(struct nacre_vcpu *hv);

@@ -50,14 +50,14 @@ bool fake_arch_enter(struct platform *p, struct vcpu *v, uint64_t root)
 	flush_enter(v);
 	v->hv->kicked = false;
 	v->hv->root = root;
-	if (p->vm->paging == PLATFORM_PAGING_NESTED && flush_prepare(v, root, &req))
+	if (p->vm->paging == PLATFORM_PAGING_NESTED && flush_prepare(p, v, root, &req))
 		execute(v->hv);
 	return staged;
 }
 
-void fake_arch_leave(struct vcpu *v, bool staged)
+void fake_arch_leave(struct platform *p, struct vcpu *v, bool staged)
 {
-	flush_leave(v);
+	flush_leave(p, v);
 	if (staged)
 		mm_flush_executed();
 }
@@ -84,7 +84,7 @@ long __wrap_syscall(long nr, ...)
 		if (!v->hv->kicked)
 			p->vm->wrong("the exit of a vCPU is awaited that nobody kicked");
 		v->hv->in_guest = false;
-		flush_leave(v);
+		flush_leave(p, v);
 	}
 	return 0;
 }

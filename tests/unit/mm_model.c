@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "mm/check.h"
+#include "mm/ledger.h"
 #include "mm/sites.h"
 
 unsigned mm_mutated_site;
@@ -36,6 +37,8 @@ unsigned long mm_site_hits[SITE_COUNT];
 static const struct {
 	const char *name, *rules, *what;
 } sites[SITE_COUNT] = {TLB_SITES(SITE_ROW)};
+
+#define CAUGHT 3 /* the exit status when --tlb=paranoid noticed */
 
 struct run {
 	const char *name;
@@ -47,6 +50,7 @@ struct run {
 };
 
 static const struct run *running;
+static bool paranoid; /* --tlb=paranoid watches, and nothing else does */
 static uint64_t run_seed;
 
 void model_fail(struct model *m, const char *format, ...)
@@ -214,6 +218,9 @@ static void check_mapped(struct model *m, const struct mapped *before)
 {
 	const struct vcpu *v = pool_own;
 
+	if (paranoid && mm_mutated_site)
+		return;
+
 	/* If it has run since, its flush was executed; if the address space is dead, none is needed. */
 	if (!v || v->hv->in_guest || v->hv->n != before->n || !v->root)
 		return;
@@ -284,6 +291,9 @@ static void check(struct model *m)
 {
 	const char *wrong;
 
+	if (paranoid && mm_mutated_site)
+		return;
+
 	for (unsigned v = 0; v < FAKE_VCPUS; v++) {
 		uint64_t root = m->p->vcpus[v]->root;
 
@@ -338,11 +348,21 @@ static struct model_object *make_file(struct model *m, struct mm_backing *b, uin
 	return o;
 }
 
+static void stale(const char *text, void *arg)
+{
+	(void)arg;
+	if (mm_mutated_site)
+		_exit(CAUGHT);
+	model_fail(the_model, "%s", text);
+}
+
 static struct model *model_new(const struct run *r)
 {
 	struct model *m = calloc(1, sizeof *m);
 	struct mm_limits limits = {.arena_bytes = (uint64_t)(r->tight ? 40 : 192) << 20,
-				   .window_bytes = (uint64_t)256 << 20};
+				   .window_bytes = (uint64_t)256 << 20,
+				   .tlb = paranoid ? MM_TLB_PARANOID : MM_TLB_SELECTIVE,
+				   .stale = stale};
 
 	m->p = fake_platform_new(r->paging, r->guarantees);
 	m->p->vm->wrong = hypervisor_wrong;
@@ -354,6 +374,7 @@ static struct model *model_new(const struct run *r)
 	if (mm_system_create(m->p, &limits, &m->sys) || mm_create(m->sys, &m->space[0].mm))
 		model_fail(m, "cannot start");
 	m->p->mm = m->sys;
+	m->p->ledger = mm_system_ledger(m->sys);
 	m->constant = make_file(m, &m->constant_backing, 1);
 	m->shared_file = make_file(m, &m->shared_backing, 2);
 	return m;
@@ -477,8 +498,8 @@ static void run(const struct run *r)
 	model_end(m);
 }
 
-/* True: some run noticed that the site was left out. */
-static bool killed(const struct run *runs, unsigned n, unsigned site)
+/* The status of a process in which the runs went wrong as the site was left out; 0: they did not. */
+static int status_without(const struct run *r, unsigned n, unsigned site)
 {
 	int status;
 	pid_t pid = fork();
@@ -489,13 +510,13 @@ static bool killed(const struct run *runs, unsigned n, unsigned site)
 		mm_mutated_site = site;
 		alarm(60);
 		for (unsigned i = 0; i < n; i++)
-			if (strchr(sites[site].rules, runs[i].rules))
-				run(&runs[i]);
+			if (strchr(sites[site].rules, r[i].rules))
+				run(&r[i]);
 		_exit(0);
 	}
 	while (waitpid(pid, &status, 0) < 0)
 		;
-	return !WIFEXITED(status) || WEXITSTATUS(status);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 #if PT_BREAK_BEFORE_MAKE
@@ -521,32 +542,59 @@ static struct run runs[] = {
 };
 #endif
 
+#define RUNS (sizeof runs / sizeof runs[0])
+
+static bool concerned(unsigned site)
+{
+	for (unsigned i = 0; i < RUNS; i++)
+		if (strchr(sites[site].rules, runs[i].rules))
+			return true;
+	return false;
+}
+
+/* Leave out one site after the other. Returns how many nobody noticed. */
+static unsigned mutate(void)
+{
+	unsigned mutants = 0, survivors = 0;
+
+	for (unsigned site = 1; site < SITE_COUNT; site++) {
+		int status;
+
+		if (!concerned(site) || (paranoid && !strchr(sites[site].rules, 'P')))
+			continue;
+		status = mm_site_hits[site] ? status_without(runs, RUNS, site) : 0;
+		/* What the model sees first, paranoid has not. */
+		if (paranoid && status != CAUGHT)
+			status = 0;
+		printf("%-14s %9lu hits  %-8s  %s\n", sites[site].name, mm_site_hits[site],
+		       status ? "killed" : "SURVIVED", sites[site].what);
+		fflush(stdout);
+		survivors += !status;
+		mutants++;
+	}
+	printf("%u of %u mutants killed%s\n", mutants - survivors, mutants,
+	       paranoid ? " by --tlb=paranoid alone" : "");
+	fflush(stdout);
+	return survivors;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned long ops = argc > 2 ? strtoul(argv[2], NULL, 0) : 4000;
-	unsigned n = sizeof runs / sizeof runs[0], survivors = 0, mutants = 0;
+	unsigned survivors = 0;
 
 	run_seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
-	for (unsigned i = 0; i < n; i++) {
-		runs[i].ops = ops;
-		run(&runs[i]);
-	}
-	printf("%u runs of %lu operations\n", n, ops);
-	fflush(stdout);
-	for (unsigned site = 1; site < SITE_COUNT; site++) {
-		bool dead, concerned = false;
-
-		for (unsigned i = 0; i < n; i++)
-			concerned |= strchr(sites[site].rules, runs[i].rules) != NULL;
-		if (!concerned)
-			continue;
-		dead = mm_site_hits[site] && killed(runs, n, site);
-		printf("%-14s %9lu hits  %-8s  %s\n", sites[site].name, mm_site_hits[site],
-		       dead ? "killed" : "SURVIVED", sites[site].what);
+	for (unsigned pass = 0; pass < 2; pass++) {
+		paranoid = pass;
+		memset(mm_site_hits, 0, sizeof mm_site_hits);
+		for (unsigned i = 0; i < RUNS; i++) {
+			runs[i].ops = ops;
+			run(&runs[i]);
+		}
+		printf("%zu runs of %lu operations%s\n", RUNS, ops,
+		       paranoid ? " under --tlb=paranoid" : "");
 		fflush(stdout);
-		survivors += !dead;
-		mutants++;
+		survivors += mutate();
 	}
-	printf("%u of %u mutants killed\n", mutants - survivors, mutants);
 	return survivors ? 1 : 0;
 }
