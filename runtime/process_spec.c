@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "runtime/fs/fdtable.h"
@@ -335,6 +336,8 @@ static int spec_publish_locked(struct kernel *k, struct task *t, bool init)
 	if (t->tid < 0)
 		return t->tid;
 	p->pid = t->tid;
+	/* As a child of whoever made the container would have it. */
+	atomic_store(&p->nice, getpriority(PRIO_PROCESS, 0));
 	err = process_new_session_locked(p);
 	if (!err)
 		err = task_publish_locked(t);

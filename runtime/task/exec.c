@@ -217,13 +217,7 @@ static void exec_commit(struct task *t, struct exec_image *img, struct fdtable *
 	struct process *p = t->process;
 
 	exec_switch_mm(t, img->mm, users);
-	task_replace_files(t, files);
-	fdtable_close_on_exec(t->files, t);
-	task_vfork_done(t);
-	signal_exec_reset(t);
-	timer_set_exec(p->timers);
-	cpu_fpu_reset(t->cpu);
-	t->regs = img->regs;
+	/* Descriptors close later: a parent takes that for the sign that setpgid(2) comes too late. */
 	memcpy(t->comm, img->comm, sizeof(t->comm));
 	pthread_mutex_lock(&t->kernel->tasks_lock);
 	memcpy(p->exe, img->path, sizeof(p->exe));
@@ -233,6 +227,13 @@ static void exec_commit(struct task *t, struct exec_image *img, struct fdtable *
 	if (p->parent)
 		p->exit_signal = SIGCHLD;
 	pthread_mutex_unlock(&t->kernel->tasks_lock);
+	task_replace_files(t, files);
+	fdtable_close_on_exec(t->files, t);
+	task_vfork_done(t);
+	signal_exec_reset(t);
+	timer_set_exec(p->timers);
+	cpu_fpu_reset(t->cpu);
+	t->regs = img->regs;
 	exec_switch_identity(t, n, img);
 }
 
