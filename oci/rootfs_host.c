@@ -198,7 +198,7 @@ int rootfs_mount_host(struct rootfs *r, const struct oci_mount *m, const char *t
 	}
 	if (!e)
 		e = rootfs_list(r, target, "host", fd, m->source ? m->source : m->type,
-				!bind && o.data.s ? o.data.s : "", o.flags | MS_NODEV, err);
+				!bind && o.data.s ? o.data.s : "", o.flags, err);
 	oci_mount_options_free(&o);
 	return e;
 }

@@ -60,7 +60,7 @@ static int run_hook(const struct sandbox *s, struct kernel *k, const struct oci_
 	cleanup_fd int in = memfd_create("state", MFD_CLOEXEC), ended = eventfd(0, EFD_CLOEXEC);
 	struct hook_run run = {.ended = ended};
 	struct kernel_process_spec spec = {0};
-	char why[768] = "";
+	char why[768] = "", **argv;
 	int r;
 
 	if (in < 0 || ended < 0 || write(in, json, strlen(json)) < 0 || lseek(in, 0, SEEK_SET) < 0)
@@ -68,7 +68,20 @@ static int run_hook(const struct sandbox *s, struct kernel *k, const struct oci_
 				      "cannot prepare the input of startContainer hook %s",
 				      h->path);
 	sandbox_fill_process(s, &s->cfg->process, &spec);
-	spec.argv = h->args ? h->args : self;
+	/* The application kernel finds a program by its first argument. */
+	spec.argv = self;
+	if (h->args && h->args[0]) {
+		size_t n = 0;
+
+		while (h->args[n])
+			n++;
+		argv = oci_arena_alloc(&s->cfg->arena, n + 1, sizeof(*argv));
+		if (!argv)
+			return oci_fail_errno(err, ENOMEM, "startContainer hook %s", h->path);
+		memcpy(argv, h->args, n * sizeof(*argv));
+		argv[0] = (char *)h->path;
+		spec.argv = argv;
+	}
 	spec.envp = h->env ? h->env : no_env;
 	spec.cwd = "/";
 	/* Ours are /dev/null. */

@@ -14,10 +14,10 @@
 #include "oci/json.h"
 #include "oci/log.h"
 
-#define FILE_NAME  "config.json"
-#define ROOT	   "linux.seccomp"
-#define RULES_MAX  65536u
-#define ARGS_MAX   6u /* of a system call; a rule may name one several times */
+#define FILE_NAME "config.json"
+#define ROOT "linux.seccomp"
+#define RULES_MAX 65536u
+#define ARGS_MAX 6u /* of a system call; a rule may name one several times */
 #define ERRNO_NONE UINT64_MAX
 
 struct profile {
@@ -34,37 +34,64 @@ static int fail_libseccomp(struct profile *p, int r, const char *what)
 
 /* ---- words ---- */
 
+static const struct {
+	const char *name;
+	uint32_t action;
+	bool takes_errno;
+} actions[] = {
+	{"SCMP_ACT_KILL", SCMP_ACT_KILL_THREAD, false},
+	{"SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD, false},
+	{"SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS, false},
+	{"SCMP_ACT_TRAP", SCMP_ACT_TRAP, false},
+	{"SCMP_ACT_ERRNO", SCMP_ACT_ERRNO(0), true},
+	{"SCMP_ACT_TRACE", SCMP_ACT_TRACE(0), true},
+	{"SCMP_ACT_LOG", SCMP_ACT_LOG, false},
+	{"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW, false},
+};
+
+static const struct {
+	const char *name;
+	enum scmp_compare op;
+} ops[] = {
+	{"SCMP_CMP_NE", SCMP_CMP_NE},
+	{"SCMP_CMP_LT", SCMP_CMP_LT},
+	{"SCMP_CMP_LE", SCMP_CMP_LE},
+	{"SCMP_CMP_EQ", SCMP_CMP_EQ},
+	{"SCMP_CMP_GE", SCMP_CMP_GE},
+	{"SCMP_CMP_GT", SCMP_CMP_GT},
+	{"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ},
+};
+
+static const char *const arch_names[] = {"X86",	    "X86_64",	"X32",	       "ARM",
+					 "AARCH64", "MIPS",	"MIPS64",      "MIPS64N32",
+					 "MIPSEL",  "MIPSEL64", "MIPSEL64N32", "PPC",
+					 "PPC64",   "PPC64LE",	"S390",	       "S390X",
+					 "PARISC",  "PARISC64", "RISCV64",     "LOONGARCH64"};
+
+static const char *const flag_names[] = {
+	"SECCOMP_FILTER_FLAG_LOG",
+	"SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+	"SECCOMP_FILTER_FLAG_TSYNC",
+	"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+};
+
 /* SCMP_ACT_NAME, with the errno of those that take one; without errnoRet it is EPERM. */
 static int parse_action(struct profile *p, const char *path, const char *name, uint64_t errno_ret,
 			uint32_t *out)
 {
-	static const struct {
-		const char *name;
-		uint32_t action;
-		bool takes_errno;
-	} actions[] = {
-		{"SCMP_ACT_KILL", SCMP_ACT_KILL_THREAD, false},
-		{"SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD, false},
-		{"SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS, false},
-		{"SCMP_ACT_TRAP", SCMP_ACT_TRAP, false},
-		{"SCMP_ACT_ERRNO", SCMP_ACT_ERRNO(0), true},
-		{"SCMP_ACT_TRACE", SCMP_ACT_TRACE(0), true},
-		{"SCMP_ACT_LOG", SCMP_ACT_LOG, false},
-		{"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW, false},
-	};
-
 	if (!strcmp(name, "SCMP_ACT_NOTIFY"))
 		return oci_fail(p->in.err, ENOTSUP,
-				FILE_NAME ": %s: SCMP_ACT_NOTIFY is not supported: system calls are "
-					  "answered inside the sandbox, no agent can be asked "
-					  "(nacre-config(5))",
+				FILE_NAME
+				": %s: SCMP_ACT_NOTIFY is not supported: system calls are "
+				"answered inside the sandbox, no agent can be asked "
+				"(nacre-config(5))",
 				path);
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
 		if (strcmp(name, actions[i].name))
 			continue;
 		if (errno_ret != ERRNO_NONE && (!actions[i].takes_errno || errno_ret > 0xffff))
-			return oci_fail(p->in.err, EINVAL, FILE_NAME ": %s: %s with errno %llu", path, name,
-					(unsigned long long)errno_ret);
+			return oci_fail(p->in.err, EINVAL, FILE_NAME ": %s: %s with errno %llu",
+					path, name, (unsigned long long)errno_ret);
 		*out = actions[i].action;
 		if (actions[i].takes_errno)
 			*out |= errno_ret == ERRNO_NONE ? EPERM : (uint32_t)errno_ret;
@@ -76,16 +103,6 @@ static int parse_action(struct profile *p, const char *path, const char *name, u
 static int parse_operator(struct profile *p, const char *path, const char *name,
 			  enum scmp_compare *out)
 {
-	static const struct {
-		const char *name;
-		enum scmp_compare op;
-	} ops[] = {
-		{"SCMP_CMP_NE", SCMP_CMP_NE},	{"SCMP_CMP_LT", SCMP_CMP_LT},
-		{"SCMP_CMP_LE", SCMP_CMP_LE},	{"SCMP_CMP_EQ", SCMP_CMP_EQ},
-		{"SCMP_CMP_GE", SCMP_CMP_GE},	{"SCMP_CMP_GT", SCMP_CMP_GT},
-		{"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ},
-	};
-
 	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
 		if (!strcmp(name, ops[i].name)) {
 			*out = ops[i].op;
@@ -105,11 +122,12 @@ static int for_each_word(struct profile *p, yajl_val obj, const char *key,
 		const char *s = YAJL_GET_STRING(v->u.array.values[i]);
 
 		if (!s)
-			r = oci_fail(p->in.err, EINVAL, FILE_NAME ": " ROOT ".%s[%zu] must be a string",
-				     key, i);
+			r = oci_fail(p->in.err, EINVAL,
+				     FILE_NAME ": " ROOT ".%s[%zu] must be a string", key, i);
 		else if (!known(s))
-			r = oci_fail(p->in.err, EINVAL, FILE_NAME ": " ROOT ".%s[%zu]: unknown %s \"%s\"",
-				     key, i, what, s);
+			r = oci_fail(p->in.err, EINVAL,
+				     FILE_NAME ": " ROOT ".%s[%zu]: unknown %s \"%s\"", key, i,
+				     what, s);
 	}
 	return r;
 }
@@ -120,15 +138,10 @@ static int for_each_word(struct profile *p, yajl_val obj, const char *key,
  */
 static bool architecture_known(const char *s)
 {
-	static const char *const names[] = {
-		"X86",	"X86_64",   "X32",     "ARM",	      "AARCH64",  "MIPS",     "MIPS64",
-		"MIPS64N32", "MIPSEL", "MIPSEL64", "MIPSEL64N32", "PPC",  "PPC64",    "PPC64LE",
-		"S390", "S390X",    "PARISC",  "PARISC64",    "RISCV64", "LOONGARCH64"};
-
 	if (strncmp(s, "SCMP_ARCH_", 10))
 		return false;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (!strcmp(s + 10, names[i]))
+	for (size_t i = 0; i < sizeof(arch_names) / sizeof(arch_names[0]); i++)
+		if (!strcmp(s + 10, arch_names[i]))
 			return true;
 	return false;
 }
@@ -136,9 +149,10 @@ static bool architecture_known(const char *s)
 /* They are about loading a filter into the host's kernel, which this one never is. */
 static bool flag_known(const char *s)
 {
-	return !strcmp(s, "SECCOMP_FILTER_FLAG_TSYNC") || !strcmp(s, "SECCOMP_FILTER_FLAG_LOG") ||
-	       !strcmp(s, "SECCOMP_FILTER_FLAG_SPEC_ALLOW") ||
-	       !strcmp(s, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV");
+	for (size_t i = 0; i < sizeof(flag_names) / sizeof(flag_names[0]); i++)
+		if (!strcmp(s, flag_names[i]))
+			return true;
+	return false;
 }
 
 /* ---- rules ---- */
@@ -162,7 +176,8 @@ static int parse_condition(struct profile *p, yajl_val v, const char *path, stru
 	    (r = json_in_string(&p->in, v, path, "op", &op)))
 		return r;
 	if (index >= ARGS_MAX || !op)
-		return oci_fail(p->in.err, EINVAL, FILE_NAME ": %s needs an index below 6 and an op", path);
+		return oci_fail(p->in.err, EINVAL,
+				FILE_NAME ": %s needs an index below 6 and an op", path);
 	r = parse_operator(p, path, op, &cmp);
 	if (r)
 		return r;
@@ -172,7 +187,8 @@ static int parse_condition(struct profile *p, yajl_val v, const char *path, stru
 	return 0;
 }
 
-static int parse_conditions(struct profile *p, yajl_val rule, const char *path, struct conditions *c)
+static int parse_conditions(struct profile *p, yajl_val rule, const char *path,
+			    struct conditions *c)
 {
 	yajl_val v;
 	int r = json_in_array(&p->in, rule, path, "args", sizeof(c->v) / sizeof(c->v[0]), &v);
@@ -215,8 +231,8 @@ static int add_named(struct profile *p, const char *name, uint32_t action,
 	if (nr < 0)
 		return 0; /* another architecture's */
 	r = add_rule(p, nr, action, c);
-	return r ? oci_fail(p->in.err, -r, FILE_NAME ": %s: cannot add a rule for %s: %s", path, name,
-			    strerror(-r))
+	return r ? oci_fail(p->in.err, -r, FILE_NAME ": %s: cannot add a rule for %s: %s", path,
+			    name, strerror(-r))
 		 : 0;
 }
 
@@ -238,7 +254,8 @@ static int parse_rule(struct profile *p, yajl_val v, size_t index)
 	    (r = json_in_array(&p->in, v, path, "names", RULES_MAX, &names)))
 		return r;
 	if (!action || !names || !names->u.array.len)
-		return oci_fail(p->in.err, EINVAL, FILE_NAME ": %s needs names and an action", path);
+		return oci_fail(p->in.err, EINVAL, FILE_NAME ": %s needs names and an action",
+				path);
 	if ((r = parse_action(p, path, action, errno_ret, &act)) ||
 	    (r = parse_conditions(p, v, path, &c)))
 		return r;
@@ -246,8 +263,8 @@ static int parse_rule(struct profile *p, yajl_val v, size_t index)
 		const char *name = YAJL_GET_STRING(names->u.array.values[i]);
 
 		if (!name)
-			return oci_fail(p->in.err, EINVAL, FILE_NAME ": %s.names[%zu] must be a string",
-					path, i);
+			return oci_fail(p->in.err, EINVAL,
+					FILE_NAME ": %s.names[%zu] must be a string", path, i);
 		/* libseccomp has no rules that say what is said by default */
 		if (act != p->default_action)
 			r = add_named(p, name, act, &c, path);
@@ -289,7 +306,8 @@ static int export(struct profile *p, struct oci_config *cfg)
 		return oci_fail_errno(p->in.err, errno, "seccomp program");
 	n = (size_t)st.st_size / sizeof(*out);
 	if (!n || head + n > BPF_MAXINSNS)
-		return oci_fail(p->in.err, E2BIG, FILE_NAME ": " ROOT " compiles to %zu instructions", n);
+		return oci_fail(p->in.err, E2BIG,
+				FILE_NAME ": " ROOT " compiles to %zu instructions", n);
 	out = oci_arena_alloc(&cfg->arena, head + n, sizeof(*out));
 	if (!out)
 		return oci_fail_errno(p->in.err, ENOMEM, "seccomp program");
@@ -317,7 +335,8 @@ static int compile(struct profile *p, yajl_val obj, struct oci_config *cfg)
 	    (r = json_in_array(&p->in, obj, ROOT, "syscalls", RULES_MAX, &rules)))
 		return r;
 	if (!action)
-		return oci_fail(p->in.err, EINVAL, FILE_NAME ": " ROOT ".defaultAction must be given");
+		return oci_fail(p->in.err, EINVAL,
+				FILE_NAME ": " ROOT ".defaultAction must be given");
 	/* Without a rule that asks for it nobody is notified, here as with runc. */
 	if ((listener && *listener) || (metadata && *metadata))
 		log_warning(FILE_NAME ": " ROOT ".%s is not applied: there are no notifications",
@@ -346,4 +365,21 @@ int oci_seccomp_compile(struct oci_config *cfg, struct oci_error *err)
 	if (p.ctx)
 		seccomp_release(p.ctx);
 	return r;
+}
+
+size_t oci_seccomp_names(enum oci_seccomp_kind kind, size_t i, const char **out)
+{
+	static const size_t counts[] = {
+		[OCI_SECCOMP_ACTIONS] = sizeof(actions) / sizeof(actions[0]),
+		[OCI_SECCOMP_OPERATORS] = sizeof(ops) / sizeof(ops[0]),
+		[OCI_SECCOMP_ARCHS] = sizeof(arch_names) / sizeof(arch_names[0]),
+		[OCI_SECCOMP_FLAGS] = sizeof(flag_names) / sizeof(flag_names[0]),
+	};
+
+	if (i < counts[kind])
+		*out = kind == OCI_SECCOMP_ACTIONS     ? actions[i].name
+		       : kind == OCI_SECCOMP_OPERATORS ? ops[i].name
+		       : kind == OCI_SECCOMP_ARCHS     ? arch_names[i]
+						       : flag_names[i];
+	return counts[kind];
 }

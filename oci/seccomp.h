@@ -11,4 +11,13 @@
 /* Fill cfg->seccomp and cfg->nseccomp from cfg->seccomp_tree; nothing to do without one. */
 int oci_seccomp_compile(struct oci_config *cfg, struct oci_error *err);
 
+/* The words that are known, for `features`: how many of a kind, and the i-th. */
+enum oci_seccomp_kind {
+	OCI_SECCOMP_ACTIONS,
+	OCI_SECCOMP_OPERATORS,
+	OCI_SECCOMP_ARCHS, /* without SCMP_ARCH_ */
+	OCI_SECCOMP_FLAGS,
+};
+size_t oci_seccomp_names(enum oci_seccomp_kind kind, size_t i, const char **out);
+
 #endif

@@ -14,7 +14,7 @@ AM_TAP_LOG_DRIVER_FLAGS = --ignore-exit
 # Tests that boot containers; `make check-quick` leaves them out.
 SLOW_TESTS = tests/guest/guest.tap tests/e2e/e2e.tap tests/e2e/crash.tap tests/e2e/memory.tap \
 	tests/e2e/containerd.tap \
-	tests/e2e/podman.tap tests/e2e/buildah.tap tests/e2e/image.tap tests/e2e/pull.tap tests/e2e/nokvm.tap tests/e2e/cli.tap \
+	tests/e2e/podman.tap tests/e2e/buildah.tap tests/e2e/image.tap tests/e2e/pull.tap tests/e2e/nokvm.tap tests/e2e/schema.tap tests/e2e/config.tap tests/e2e/cli.tap \
 	tests/e2e/exec.tap tests/e2e/enginecrash.tap tests/e2e/systemd.tap \
 	tests/guest/hostile/hostile.tap tests/e2e/flush.tap
 TESTS += $(SLOW_TESTS)

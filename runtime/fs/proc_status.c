@@ -279,9 +279,9 @@ static void status_caps(struct proc_ctx *c, struct proc_text *x)
 
 static void status_cpus(struct proc_ctx *c, struct proc_text *x)
 {
-	long n = sysconf(_SC_NPROCESSORS_ONLN);
 	uint64_t want = c->task ? c->task->sched.affinity[0] : 0;
-	uint64_t all = n >= 64 ? UINT64_MAX : ((uint64_t)1 << n) - 1;
+	/* Not what this thread may use now: it may be pinned. */
+	uint64_t all = c->k->host_affinity[0];
 	uint64_t mask = want & all ? want & all : all;
 	const char *sep = "";
 
