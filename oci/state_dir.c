@@ -75,7 +75,7 @@ int oci_state_dir_create(const char *root, const char *id, struct oci_error *err
 		return oci_fail_errno(err, -r, "mkdir %s%s", root, rootless_root_hint());
 	rootfd = open_root(root);
 	if (rootfd < 0)
-		return oci_fail_errno(err, -rootfd, "open %s", root);
+		return oci_fail_errno(err, -rootfd, "open %s%s", root, rootless_root_hint());
 	if (mkdirat(rootfd, id, 0700) && errno != EEXIST)
 		return oci_fail_errno(err, errno, "mkdir %s/%s", root, id);
 	dir = openat(rootfd, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -100,7 +100,7 @@ int oci_state_dir_open(const char *root, const char *id, struct oci_error *err)
 	if (rootfd == -ENOENT)
 		return oci_fail(err, ENOENT, "container does not exist");
 	if (rootfd < 0)
-		return oci_fail_errno(err, -rootfd, "open %s", root);
+		return oci_fail_errno(err, -rootfd, "open %s%s", root, rootless_root_hint());
 	dir = openat(rootfd, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (dir < 0 && errno == ENOENT)
 		return oci_fail(err, ENOENT, "container does not exist");
