@@ -11,10 +11,12 @@ static long futex(void *addr, int op, uint32_t val, const void *timeout, void *a
 	return syscall(SYS_futex, addr, op, val, timeout, addr2, val3);
 }
 
-static int waiting; /* threads of this test that are in FUTEX_WAIT, as far as we know */
+static atomic_int waiters[8]; /* thread numbers of this test's waiters */
+static atomic_int waiting;    /* how many there are */
+
 static void *wait_once(void *arg)
 {
-	__atomic_add_fetch(&waiting, 1, __ATOMIC_SEQ_CST);
+	waiters[waiting++] = (int)syscall(SYS_gettid);
 	long r = futex(arg, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
 	return (void *)(r == -1 ? -errno : r);
 }
@@ -23,10 +25,14 @@ static void start_waiters(pthread_t *t, int n, void *(*fn)(void *), void *arg)
 {
 	waiting = 0;
 	for (int i = 0; i < n; i++)
+		waiters[i] = 0;
+	for (int i = 0; i < n; i++)
 		pthread_create(&t[i], NULL, fn, arg);
-	while (__atomic_load_n(&waiting, __ATOMIC_SEQ_CST) != n)
-		sched_yield();
-	sleep_ms(100);
+	for (int i = 0; i < n; i++) {
+		while (!waiters[i])
+			sleep_ms(1);
+		wait_asleep(getpid(), waiters[i]);
+	}
 }
 
 TEST(futex_errors)
@@ -78,7 +84,7 @@ TEST(requeue_moves_waiters)
 
 static void *wait_bits(void *arg)
 {
-	__atomic_add_fetch(&waiting, 1, __ATOMIC_SEQ_CST);
+	waiters[waiting++] = (int)syscall(SYS_gettid);
 	return (void *)futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 0, NULL, NULL, (uint32_t)(long)arg);
 }
 
@@ -86,7 +92,6 @@ TEST(bitsets_choose_waiters)
 {
 	pthread_t t[2];
 	start_waiters(t, 1, wait_bits, (void *)1L);
-	waiting = 0;
 	start_waiters(t + 1, 1, wait_bits, (void *)2L);
 	CALL(futex(&word, FUTEX_WAKE_BITSET_PRIVATE, INT_MAX, NULL, NULL, 4));
 	CALL(futex(&word, FUTEX_WAKE_BITSET_PRIVATE, INT_MAX, NULL, NULL, 2));
@@ -120,7 +125,7 @@ TEST(shared_between_processes)
 	pid_t pid = MUST(fork());
 	if (pid == 0)
 		_exit(futex(shared, FUTEX_WAIT, 0, NULL, NULL, 0) == 0 ? 0 : 1);
-	sleep_ms(100);
+	wait_asleep(pid, pid);
 	CALL(futex(shared, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
 	CALL(futex(shared, FUTEX_WAKE, 1, NULL, NULL, 0));
 	reap("anonymous", pid);
@@ -132,32 +137,44 @@ TEST(shared_between_processes)
 		atomic_int *b = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		_exit(futex(b + 3, FUTEX_WAIT, 0, NULL, NULL, 0) == 0 ? 0 : 1);
 	}
-	sleep_ms(100);
+	wait_asleep(pid, pid);
 	CALL(futex(a, FUTEX_WAKE, 1, NULL, NULL, 0));
 	CALL(futex(a + 3, FUTEX_WAKE, 1, NULL, NULL, 0));
 	reap("file", pid);
 }
 
-static void ignore_signal(int sig)
+static void note_signal(int sig)
 {
 	(void)sig;
+	disturbed();
+}
+
+static void wake_one(long addr)
+{
+	MUST(futex((void *)addr, FUTEX_WAKE, 1, NULL, NULL, 0));
 }
 
 TEST(wait_ends_with_a_signal_or_restarts)
 {
-	struct sigaction sa = {.sa_handler = ignore_signal};
-	struct timespec ts = {0, 200000000};
-	sigaction(SIGALRM, &sa, NULL);
-	ualarm(30000, 0);
-	CALL(futex(&word, FUTEX_WAIT, 0, NULL, NULL, 0));
-	ualarm(30000, 0);
-	CALL(futex(&word, FUTEX_WAIT, 0, &ts, NULL, 0));
+	struct sigaction sa = {.sa_handler = note_signal};
+	struct timespec ts = {1000, 0};
+	atomic_int *shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	sigaction(SIGUSR1, &sa, NULL);
+	pid_t pid = disturb(SIGUSR1, NULL, 0);
+	CALL(futex(shared, FUTEX_WAIT, 0, NULL, NULL, 0));
+	waitpid(pid, NULL, 0);
+	pid = disturb(SIGUSR1, NULL, 0);
+	CALL(futex(shared, FUTEX_WAIT, 0, &ts, NULL, 0));
+	waitpid(pid, NULL, 0);
 	sa.sa_flags = SA_RESTART;
-	sigaction(SIGALRM, &sa, NULL);
-	int64_t start = now_ns();
-	ualarm(30000, 0);
-	CALL(futex(&word, FUTEX_WAIT, 0, &ts, NULL, 0));
-	say("waited the whole time %d", now_ns() - start >= 200000000);
+	sigaction(SIGUSR1, &sa, NULL);
+	pid = disturb(SIGUSR1, wake_one, (long)shared);
+	CALL(futex(shared, FUTEX_WAIT, 0, NULL, NULL, 0));
+	waitpid(pid, NULL, 0);
+	/* futex(2): with a time limit, a handler ends it whatever its flags. */
+	pid = disturb(SIGUSR1, NULL, 0);
+	CALL(futex(shared, FUTEX_WAIT, 0, &ts, NULL, 0));
+	waitpid(pid, NULL, 0);
 }
 
 static pthread_mutex_t *robust;

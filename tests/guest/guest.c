@@ -84,6 +84,66 @@ void reap(const char *what, pid_t pid)
 	describe_status(what, status);
 }
 
+char thread_state(pid_t pid, pid_t tid)
+{
+	char path[64], text[512];
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, tid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd == -1 ? -1 : read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return '-';
+	text[n] = 0;
+	const char *paren = strrchr(text, ')');
+	return paren && paren[1] ? paren[2] : '-';
+}
+
+void wait_for_state(pid_t pid, pid_t tid, char state)
+{
+	const char *slower = getenv("GUEST_SLOWER");
+	int64_t end = now_ns() + (slower ? atoi(slower) : 1) * 100000000000ll;
+	while (thread_state(pid, tid) != state) {
+		if (now_ns() > end) {
+			say("not in state %c within 100 seconds, but in %c", state, thread_state(pid, tid));
+			_exit(92);
+		}
+		sleep_ms(1);
+	}
+}
+
+void wait_asleep(pid_t pid, pid_t tid)
+{
+	wait_for_state(pid, tid, 'S');
+}
+
+static _Atomic unsigned *disturbances; /* shared with the children that make them */
+
+pid_t disturb(int sig, void (*then)(long), long arg)
+{
+	pid_t pid = getpid(), tid = (pid_t)syscall(SYS_gettid);
+	if (!disturbances)
+		disturbances = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	unsigned before = *disturbances;
+	pid_t child = MUST(fork());
+	if (child != 0)
+		return child;
+	wait_asleep(pid, tid);
+	MUST(syscall(SYS_tgkill, pid, tid, sig));
+	if (then) {
+		while (*disturbances == before)
+			sleep_ms(1);
+		wait_asleep(pid, tid);
+		then(arg);
+	}
+	_exit(0);
+}
+
+void disturbed(void)
+{
+	if (disturbances)
+		++*disturbances;
+}
+
 int make_file(const char *path, const char *content)
 {
 	int fd = MUST(open(path, O_RDWR | O_CREAT | O_TRUNC, 0644));
@@ -119,7 +179,7 @@ int main(int argc, char **argv)
 		if (getpid() == 1 && strncmp(name, "init_", 5) != 0)
 			leave_to_init();
 		umask(022);
-		set_limit(15);
+		set_limit(60);
 		t->fn();
 		return 0;
 	}

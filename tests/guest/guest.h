@@ -46,12 +46,24 @@ void describe_status(const char *what, int status);
 /* The monotonic clock in nanoseconds; sleeping for milliseconds. */
 int64_t now_ns(void);
 void sleep_ms(unsigned ms);
-/* A test that hangs ends by SIGALRM after this many seconds (default 15). */
+/* A test that hangs ends by SIGALRM after this many seconds (default 60). */
 void set_limit(unsigned seconds);
 /* fork(), run fn in the child and _exit(its result); returns the pid. */
 pid_t spawn(int (*fn)(void *), void *arg);
 /* waitpid() and describe_status(). */
 void reap(const char *what, pid_t pid);
+/* The state letter of a thread, as its stat file in /proc has it; '-' when there is none. */
+char thread_state(pid_t pid, pid_t tid);
+/* Wait until that thread sleeps in a call ('S'), and for any state. Nothing else in a test sleeps so. */
+void wait_asleep(pid_t pid, pid_t tid);
+void wait_for_state(pid_t pid, pid_t tid, char state);
+/*
+ * A child, to be waited for, that sends sig to the calling thread once that sleeps in a call. With
+ * `then` it goes on: waits until the handler called disturbed() and the thread sleeps again, in the
+ * restarted call, and calls then(arg), which is to end it.
+ */
+pid_t disturb(int sig, void (*then)(long), long arg);
+void disturbed(void);
 /* A file in the test's scratch directory with this content. Returns a descriptor for reading and
    writing. */
 int make_file(const char *path, const char *content);

@@ -54,20 +54,23 @@ TEST(record_locks_split_and_merge)
 
 TEST(record_locks_conflict_between_processes)
 {
-	int fd = make_file("f", ""), p[2];
+	int fd = make_file("f", ""), p[2], gate[2];
+	char c;
 	MUST(pipe(p));
-	pid_t pid = MUST(fork());
+	MUST(pipe(gate));
+	pid_t parent = getpid(), pid = MUST(fork());
 	if (pid == 0) {
 		MUST(set_lock(fd, F_SETLK, F_WRLCK, 0, 10));
 		MUST(write(p[1], "x", 1));
-		sleep_ms(100);
+		MUST(read(gate[0], &c, 1));
+		wait_asleep(parent, parent);
 		_exit(0);
 	}
-	char c;
 	MUST(read(p[0], &c, 1));
 	CALL(set_lock(fd, F_SETLK, F_WRLCK, 5, 1));
 	CALL(set_lock(fd, F_SETLK, F_RDLCK, 5, 1));
 	CALL(set_lock(fd, F_SETLK, F_WRLCK, 10, 1));
+	MUST(write(gate[1], "x", 1));
 	CALL(set_lock(fd, F_SETLKW, F_WRLCK, 5, 1));
 	reap("holder", pid);
 }
@@ -86,7 +89,7 @@ TEST(record_locks_deadlock_is_found)
 		_exit(set_lock(fd, F_SETLKW, F_WRLCK, 0, 1) == 0 ? 0 : 1);
 	}
 	MUST(read(p[0], &c, 1));
-	sleep_ms(100);
+	wait_asleep(pid, pid);
 	CALL(set_lock(fd, F_SETLKW, F_WRLCK, 1, 1));
 	MUST(set_lock(fd, F_SETLK, F_UNLCK, 0, 1));
 	reap("other", pid);
@@ -115,8 +118,9 @@ TEST(record_locks_are_interruptible)
 	MUST(read(p[0], &c, 1));
 	struct sigaction sa = {.sa_handler = ignore_signal};
 	sigaction(SIGALRM, &sa, NULL);
-	ualarm(50000, 0);
+	pid_t helper = disturb(SIGALRM, NULL, 0);
 	CALL(set_lock(fd, F_SETLKW, F_WRLCK, 0, 1));
+	waitpid(helper, NULL, 0);
 	kill(pid, SIGKILL);
 	reap("holder", pid);
 	CALL(set_lock(fd, F_SETLKW, F_WRLCK, 0, 1));

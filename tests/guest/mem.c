@@ -440,7 +440,7 @@ static void *map_at_random(void *arg)
 TEST(eight_threads_map_and_unmap)
 {
 	pthread_t t[8];
-	set_limit(60);
+	set_limit(120);
 	region = map(SLOTS * SLOT_PAGES, PROT_NONE);
 	for (int i = 0; i < SLOTS; i++)
 		pthread_mutex_init(&slot_lock[i], NULL);
@@ -451,29 +451,35 @@ TEST(eight_threads_map_and_unmap)
 	say("wrong %d", wrong);
 }
 
-static atomic_int stop_reading;
-static void *read_while_protected(void *arg)
+static atomic_int unmapped;
+static atomic_long reads;
+static void *read_until_unmapped(void *arg)
 {
-	long n = 0;
-	while (!stop_reading)
-		n += *(volatile char *)arg;
-	return (void *)n;
+	for (;;) {
+		int late = unmapped;
+		(void)*(volatile char *)arg;
+		if (late)
+			_exit(1);
+		reads++;
+	}
+	return NULL;
 }
 
 TEST(unmapping_reaches_running_threads)
 {
-	/* Another thread that keeps touching the page must fault as soon as munmap() returned. */
+	/* Another thread that keeps touching the page must fault from munmap()'s return on. */
 	for (int round = 0; round < 5; round++) {
 		char *p = map(1, PROT_READ | PROT_WRITE);
 		p[0] = 1;
 		pid_t pid = MUST(fork());
 		if (pid == 0) {
 			pthread_t t;
-			pthread_create(&t, NULL, read_while_protected, p);
-			sleep_ms(20);
+			pthread_create(&t, NULL, read_until_unmapped, p);
+			while (reads < 1000)
+				sched_yield();
 			munmap(p, PAGE);
-			sleep_ms(2000);
-			_exit(1);
+			unmapped = 1;
+			pthread_join(t, NULL);
 		}
 		reap("reader", pid);
 	}

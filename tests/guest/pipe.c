@@ -10,6 +10,7 @@ static void count_signal(int sig)
 {
 	(void)sig;
 	signals++;
+	disturbed();
 }
 
 TEST(pipe_carries_bytes_in_order)
@@ -175,15 +176,15 @@ TEST(pipe_read_is_interrupted_by_a_signal)
 	MUST(pipe(p));
 	struct sigaction sa = {.sa_handler = count_signal};
 	sigaction(SIGUSR1, &sa, NULL);
-	pid_t pid = MUST(fork());
-	if (pid == 0) {
-		sleep_ms(50);
-		kill(getppid(), SIGUSR1);
-		_exit(0);
-	}
+	pid_t pid = disturb(SIGUSR1, NULL, 0);
 	CALL(read(p[0], &c, 1));
 	waitpid(pid, NULL, 0);
 	say("signals %d", signals);
+}
+
+static void write_a_byte(long fd)
+{
+	MUST(write((int)fd, "z", 1));
 }
 
 TEST(pipe_read_restarts_with_sa_restart)
@@ -193,14 +194,7 @@ TEST(pipe_read_restarts_with_sa_restart)
 	MUST(pipe(p));
 	struct sigaction sa = {.sa_handler = count_signal, .sa_flags = SA_RESTART};
 	sigaction(SIGUSR1, &sa, NULL);
-	pid_t pid = MUST(fork());
-	if (pid == 0) {
-		sleep_ms(50);
-		kill(getppid(), SIGUSR1);
-		sleep_ms(50);
-		MUST(write(p[1], "z", 1));
-		_exit(0);
-	}
+	pid_t pid = disturb(SIGUSR1, write_a_byte, p[1]);
 	CALL(read(p[0], &c, 1));
 	waitpid(pid, NULL, 0);
 	say("signals %d, byte %c", signals, c);
@@ -213,12 +207,7 @@ TEST(pipe_partial_write_reports_progress)
 	MUST(pipe(p));
 	struct sigaction sa = {.sa_handler = count_signal};
 	sigaction(SIGUSR1, &sa, NULL);
-	pid_t pid = MUST(fork());
-	if (pid == 0) {
-		sleep_ms(50);
-		kill(getppid(), SIGUSR1);
-		_exit(0);
-	}
+	pid_t pid = disturb(SIGUSR1, NULL, 0);
 	CALL(write(p[1], big, sizeof(big)));
 	waitpid(pid, NULL, 0);
 }

@@ -103,7 +103,7 @@ TEST(epoll_errors)
 
 static void *write_later(void *arg)
 {
-	sleep_ms(50);
+	wait_asleep(getpid(), getpid());
 	write(*(int *)arg, "x", 1);
 	return NULL;
 }
@@ -116,14 +116,15 @@ TEST(epoll_wakes_a_waiter)
 	MUST(pipe(p));
 	MUST(epoll_ctl(ep, EPOLL_CTL_ADD, p[0], &ev));
 	pthread_create(&t, NULL, write_later, &p[1]);
-	CALL(epoll_wait(ep, out, 1, 5000));
+	CALL(epoll_wait(ep, out, 1, 60000));
 	pthread_join(t, NULL);
 	struct sigaction sa = {.sa_handler = ignore_signal, .sa_flags = SA_RESTART};
 	sigaction(SIGALRM, &sa, NULL);
 	char c;
 	read(p[0], &c, 1);
-	ualarm(30000, 0);
-	CALL(epoll_wait(ep, out, 1, 5000));
+	pid_t helper = disturb(SIGALRM, NULL, 0);
+	CALL(epoll_wait(ep, out, 1, 60000));
+	waitpid(helper, NULL, 0);
 }
 
 TEST(poll_and_ppoll)
@@ -204,7 +205,7 @@ TEST(signalfd_reads_pending_signals)
 	if (pid == 0)
 		_exit(4);
 	p.revents = 0;
-	CALL(poll(&p, 1, 5000));
+	CALL(poll(&p, 1, 60000));
 	CALL(read(fd, si, sizeof(si[0])) == sizeof(si[0]));
 	say("signo %u pid %d status %d", si[0].ssi_signo, (int)si[0].ssi_pid == pid, si[0].ssi_status);
 	waitpid(pid, NULL, 0);
@@ -226,12 +227,12 @@ TEST(edge_triggered_socket)
 	say("%#x", out[0].events);
 	CALL(epoll_wait(ep, out, 2, 0));
 	write(s[1], "hello", 5);
-	CALL(epoll_wait(ep, out, 2, 1000));
+	CALL(epoll_wait(ep, out, 2, 60000));
 	say("%#x", out[0].events);
 	shutdown(s[1], SHUT_WR);
-	CALL(epoll_wait(ep, out, 2, 1000));
+	CALL(epoll_wait(ep, out, 2, 60000));
 	say("%#x", out[0].events);
 	close(s[1]);
-	CALL(epoll_wait(ep, out, 2, 1000));
+	CALL(epoll_wait(ep, out, 2, 60000));
 	say("%#x", out[0].events);
 }

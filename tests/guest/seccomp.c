@@ -129,7 +129,7 @@ static int killed_thread(void *arg)
 	pthread_t th;
 	refuse(SYS_getppid, (unsigned)(uintptr_t)arg);
 	pthread_create(&th, NULL, thread_calls, NULL);
-	sleep_ms(100);
+	pthread_join(th, NULL);
 	return 4;
 }
 

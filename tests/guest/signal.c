@@ -11,6 +11,7 @@ static siginfo_t last;
 static void note(int sig)
 {
 	order[count++ & 63] = sig;
+	disturbed();
 }
 
 static void note_info(int sig, siginfo_t *si, void *uc)
@@ -367,41 +368,48 @@ TEST(timedwait)
 	raise(SIGUSR1);
 	CALL(sigtimedwait(&s, &si, &ts));
 	handle(SIGUSR2, 0);
-	pid_t pid = MUST(fork());
-	if (pid == 0) {
-		sleep_ms(50);
-		kill(getppid(), SIGUSR2);
-		sleep_ms(50);
-		kill(getppid(), SIGUSR1);
-		_exit(0);
-	}
+	pid_t pid = disturb(SIGUSR2, NULL, 0);
 	CALL(sigwaitinfo(&s, &si));
+	waitpid(pid, NULL, 0);
 	int sig;
+	pid = disturb(SIGUSR1, NULL, 0);
 	CALL(sigwait(&s, &sig));
 	say("signal %d", sig);
 	waitpid(pid, NULL, 0);
 }
 
+static void open_gate(long fd)
+{
+	MUST(write((int)fd, "x", 1));
+}
+
 TEST(restartable_calls)
 {
-	int status;
+	int status, gate[2];
+	char c;
+	MUST(pipe(gate));
 	handle(SIGALRM, 0);
 	pid_t pid = MUST(fork());
-	if (pid == 0) {
-		sleep_ms(150);
-		_exit(0);
-	}
-	ualarm(30000, 0);
+	if (pid == 0)
+		_exit(read(gate[0], &c, 1) == 1 ? 0 : 1);
+	pid_t helper = disturb(SIGALRM, NULL, 0);
 	CALL(waitpid(pid, &status, 0));
+	waitpid(helper, NULL, 0);
 	handle(SIGALRM, SA_RESTART);
-	ualarm(30000, 0);
+	helper = disturb(SIGALRM, open_gate, gate[1]);
 	CALL(waitpid(pid, &status, 0) == pid);
-	struct timespec ts = {300, 0}, rem = {0, 0};
-	ualarm(30000, 0);
+	waitpid(helper, NULL, 0);
+	/* What is left is the whole minus at most the time that has gone by; a timer has some slack. */
+	struct timespec ts = {100, 0}, rem = {0, 0};
+	int64_t start = now_ns();
+	helper = disturb(SIGALRM, NULL, 0);
 	CALL(nanosleep(&ts, &rem));
-	CALL(rem.tv_sec > 100 && rem.tv_sec < 300);
-	ualarm(30000, 0);
+	int64_t left = rem.tv_sec * 1000000000ll + rem.tv_nsec;
+	say("left %d", left >= 100000000000ll - (now_ns() - start) && left <= 100010000000ll);
+	waitpid(helper, NULL, 0);
+	helper = disturb(SIGALRM, NULL, 0);
 	CALL(pause());
+	waitpid(helper, NULL, 0);
 	say("count %d", (int)count);
 }
 
@@ -433,7 +441,8 @@ TEST(thread_directed_signals)
 	pthread_barrier_wait(&b);
 	pid_t pid = getpid();
 	CALL(kill(pid, SIGUSR1));
-	sleep_ms(20);
+	while (!count)
+		sleep_ms(1);
 	say("handler ran %d", (int)count);
 }
 

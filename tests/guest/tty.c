@@ -18,22 +18,34 @@ static void open_pty(void)
 	slave = MUST(open(name, O_RDWR | O_NOCTTY));
 }
 
-/* Everything that waits on a descriptor, with control characters made visible. */
-static void show(const char *what, int fd)
+enum { NOTHING = -1 };
+
+/*
+ * What comes out of a descriptor, with control characters made visible: as many bytes as are due, however
+ * long the terminal takes to bring them; 0: an end of file; NOTHING.
+ */
+static void show(const char *what, int fd, long due)
 {
 	char buf[512], text[1200] = "";
 	struct pollfd p = {fd, POLLIN, 0};
-	sleep_ms(20);
-	long n = poll(&p, 1, 0) == 1 ? read(fd, buf, sizeof(buf)) : -2;
+	long n = 0, more = 0;
+	if (due == NOTHING)
+		sleep_ms(50);
+	do {
+		if (poll(&p, 1, due == NOTHING ? 0 : 60000) != 1)
+			break;
+		more = read(fd, buf + n, sizeof(buf) - (size_t)n);
+		n += more > 0 ? more : 0;
+	} while (more > 0 && n < due);
 	for (long i = 0; i < n; i++)
 		if (buf[i] < 32 || buf[i] > 126)
 			snprintf(text + strlen(text), sizeof(text) - strlen(text), "\\%o", (unsigned char)buf[i]);
 		else
 			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%c", buf[i]);
-	if (n == -2)
-		say("%s: nothing", what);
-	else if (n < 0)
+	if (more < 0)
 		say("%s: %s", what, error_name(errno));
+	else if (due == NOTHING && n == 0)
+		say("%s: nothing", what);
 	else
 		say("%s: %ld \"%s\"", what, n, text);
 }
@@ -47,53 +59,53 @@ TEST(canonical_lines_and_echo)
 {
 	open_pty();
 	type("hello");
-	show("slave", slave);
-	show("echo", master);
+	show("slave", slave, NOTHING);
+	show("echo", master, 5);
 	type(" world\r");
-	show("slave", slave);
-	show("echo", master);
+	show("slave", slave, 12);
+	show("echo", master, 8);
 	type("one\ntwo\n");
-	show("slave", slave);
-	show("slave", slave);
-	show("echo", master);
+	show("slave", slave, 4);
+	show("slave", slave, 4);
+	show("echo", master, 10);
 }
 
 TEST(line_editing)
 {
 	open_pty();
 	type("abc\177\177XY\r");
-	show("erase", slave);
-	show("echo", master);
+	show("erase", slave, 4);
+	show("echo", master, 13);
 	type("some words here\027gone\r");
-	show("word erase", slave);
-	show("echo", master);
+	show("word erase", slave, 16);
+	show("echo", master, 33);
 	type("to be killed\025kept\r");
-	show("kill", slave);
-	show("echo", master);
+	show("kill", slave, 5);
+	show("echo", master, 54);
 	type("a\026\003b\r");
-	show("literal", slave);
-	show("echo", master);
+	show("literal", slave, 4);
+	show("echo", master, 8);
 	type("\004");
-	show("end of file", slave);
+	show("end of file", slave, 0);
 	type("part\004");
-	show("pushed", slave);
+	show("pushed", slave, 4);
 }
 
 TEST(output_processing)
 {
 	open_pty();
 	MUST(write(slave, "line\nnext\ttab\r\n", 15));
-	show("master", master);
+	show("master", master, 17);
 	struct termios t;
 	MUST(tcgetattr(slave, &t));
 	t.c_oflag &= ~OPOST;
 	MUST(tcsetattr(slave, TCSANOW, &t));
 	MUST(write(slave, "line\n", 5));
-	show("raw", master);
+	show("raw", master, 5);
 	t.c_oflag |= OPOST | OLCUC;
 	MUST(tcsetattr(slave, TCSADRAIN, &t));
 	MUST(write(slave, "line\n", 5));
-	show("upper", master);
+	show("upper", master, 6);
 }
 
 TEST(raw_mode)
@@ -108,8 +120,8 @@ TEST(raw_mode)
 	cfmakeraw(&t);
 	CALL(tcsetattr(slave, TCSAFLUSH, &t));
 	type("x\r\003\004");
-	show("raw", slave);
-	show("echo", master);
+	show("raw", slave, 4);
+	show("echo", master, NOTHING);
 	t.c_cc[VMIN] = 0;
 	t.c_cc[VTIME] = 1;
 	CALL(tcsetattr(slave, TCSANOW, &t));
@@ -120,6 +132,10 @@ TEST(raw_mode)
 	CALL(tcsetattr(slave, TCSANOW, &t));
 	type("abcd");
 	char buf[8];
+	int n;
+	do
+		MUST(ioctl(slave, FIONREAD, &n));
+	while (n < 4);
 	CALL(read(slave, buf, 8));
 }
 
@@ -140,11 +156,12 @@ TEST(window_size_and_queries)
 	CALL(isatty(p[0]));
 	CALL(ioctl(p[0], TIOCGWINSZ, &got));
 	type("abc\r");
-	sleep_ms(20);
-	CALL(ioctl(slave, FIONREAD, &n));
+	do
+		MUST(ioctl(slave, FIONREAD, &n));
+	while (n < 4);
 	say("waiting %d", n);
 	CALL(tcflush(slave, TCIFLUSH));
-	show("flushed", slave);
+	show("flushed", slave, NOTHING);
 	struct stat st;
 	MUST(fstat(slave, &st));
 	say("mode %o major %d", st.st_mode & S_IFMT, (int)(st.st_rdev >> 8));
@@ -202,16 +219,16 @@ static void keys_signal(int arg)
 		signal(keys[i].sig, note);
 		got = 0;
 		type(keys[i].key);
-		for (int k = 0; k < 100 && !got; k++)
-			sleep_ms(5);
+		while (!got)
+			sleep_ms(1);
 		say("signal %d", got);
 	}
-	show("echo", master);
+	show("echo", master, 6);
 	struct winsize w = {10, 20, 0, 0};
 	signal(SIGWINCH, note);
 	MUST(ioctl(master, TIOCSWINSZ, &w));
-	for (int k = 0; k < 100 && got != SIGWINCH; k++)
-		sleep_ms(5);
+	while (got != SIGWINCH)
+		sleep_ms(1);
 	say("signal %d", got);
 	int fd = CALL(open("/dev/tty", O_RDWR)) >= 0;
 	say("controlling terminal %d", fd);
@@ -277,12 +294,10 @@ static void leave(int arg)
 	(void)arg;
 	pid_t pid = MUST(fork());
 	if (pid == 0) {
-		signal(SIGHUP, note);
 		while (!got)
-			sleep_ms(5);
+			sleep_ms(1);
 		_exit(got);
 	}
-	sleep_ms(50);
 	CALL(ioctl(slave, TIOCNOTTY));
 	say("leader got %d", got);
 	reap("group member", pid);
@@ -294,16 +309,23 @@ TEST(giving_up_the_terminal_hangs_up)
 	session(leave, 0);
 }
 
+static void wait_until_writable(bool wanted)
+{
+	struct pollfd p = {slave, POLLOUT, 0};
+	while ((poll(&p, 1, 0) == 1) != wanted)
+		sleep_ms(1);
+}
+
 TEST(flow_control)
 {
 	open_pty();
 	type("\023");
-	sleep_ms(20);
+	wait_until_writable(false);
 	CALL(fcntl(slave, F_SETFL, O_NONBLOCK));
 	CALL(write(slave, "held", 4));
-	show("stopped", master);
+	show("stopped", master, NOTHING);
 	type("\021");
-	sleep_ms(20);
+	wait_until_writable(true);
 	write(slave, "!", 1);
-	show("started", master);
+	show("started", master, 1);
 }
