@@ -9,10 +9,10 @@
 
 static atomic_int wrong;
 
-#define ALL_VECTORS                                                                                \
-	"v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", \
-		"v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26",   \
-		"v27", "v28", "v29", "v30", "v31"
+#define ALL_VECTORS                                                                             \
+	"v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", \
+		"v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24",    \
+		"v25", "v26", "v27", "v28", "v29", "v30", "v31"
 
 /* Hold a pattern in all vector registers while the kernel and other threads run. */
 static int hold_vectors(unsigned seed, long rounds, bool enter)
@@ -60,8 +60,10 @@ TEST(vector_state_survives_switches)
 static void clobber(int sig)
 {
 	(void)sig;
-	__asm__ volatile("movi v0.2d, #0; movi v7.2d, #0; movi v8.2d, #0; movi v15.2d, #0; movi v16.2d, #0;"
-			 "movi v31.2d, #0" ::: "v0", "v7", "v8", "v15", "v16", "v31");
+	__asm__ volatile(
+		"movi v0.2d, #0; movi v7.2d, #0; movi v8.2d, #0; movi v15.2d, #0; movi v16.2d, #0;"
+		"movi v31.2d, #0" ::
+			: "v0", "v7", "v8", "v15", "v16", "v31");
 }
 
 TEST(vector_state_survives_handlers)
@@ -108,10 +110,12 @@ static void show_frame(int sig, siginfo_t *si, void *context)
 	ucontext_t *uc = context;
 	struct esr_context *esr = (struct esr_context *)record_of(uc, ESR_MAGIC);
 	struct fpsimd_context *fp = (struct fpsimd_context *)record_of(uc, FPSIMD_MAGIC);
-	say("signal %d code %d flags %lu pstate %#llx same address %d", sig, si->si_code, uc->uc_flags,
-	    uc->uc_mcontext.pstate & ~0xf0001000ull, (void *)uc->uc_mcontext.fault_address == si->si_addr);
-	say("fpsimd %d size %u esr %d class %#llx rest %#llx", fp != NULL, fp ? fp->head.size : 0, esr != NULL,
-	    esr ? esr->esr >> 26 : 0ull, esr ? esr->esr & 0x3fffffc : 0ull); /* not the level */
+	say("signal %d code %d flags %lu pstate %#llx same address %d", sig, si->si_code,
+	    uc->uc_flags, uc->uc_mcontext.pstate & ~0xf0001000ull,
+	    (void *)uc->uc_mcontext.fault_address == si->si_addr);
+	say("fpsimd %d size %u esr %d class %#llx rest %#llx", fp != NULL, fp ? fp->head.size : 0,
+	    esr != NULL, esr ? esr->esr >> 26 : 0ull,
+	    esr ? esr->esr & 0x3fffffc : 0ull); /* not the level */
 	if (si->si_signo != SIGUSR1)
 		uc->uc_mcontext.pc += 4;
 }
@@ -180,7 +184,8 @@ static void *tls_thread(void *arg)
 	/* No call of the C library while its thread pointer is gone. */
 	__asm__ volatile("mrs %0, tpidr_el0" : "=r"(old));
 	for (int i = 0; i < 300; i++) {
-		__asm__ volatile("msr tpidr_el0, %1; mov x8, #124; svc #0; mrs %0, tpidr_el0; msr tpidr_el0, %2"
+		__asm__ volatile("msr tpidr_el0, %1; mov x8, #124; svc #0; mrs %0, tpidr_el0; msr "
+				 "tpidr_el0, %2"
 				 : "=&r"(got)
 				 : "r"(value), "r"(old)
 				 : "x0", "x8", "memory");
@@ -207,29 +212,44 @@ TEST(registers_survive_system_calls)
 		register unsigned long x8 __asm__("x8") = calls[i];
 		register unsigned long x0 __asm__("x0") = 1;
 		unsigned long bad;
-		__asm__ volatile("mov x1, #1; mov x2, #2; mov x3, #3; mov x4, #4; mov x5, #5; mov x6, #6; mov x7, #7;"
-				 "mov x9, #9; mov x10, #10; mov x11, #11; mov x12, #12; mov x13, #13; mov x14, #14;"
-				 "mov x15, #15; mov x16, #16; mov x17, #17; mov x19, #19; mov x20, #20; mov x21, #21;"
-				 "mov x22, #22; mov x23, #23; mov x24, #24; mov x25, #25; mov x26, #26; mov x27, #27;"
-				 "mov x28, #28; mov x30, #30; svc #0;"
-				 "eor x1, x1, #1; sub x2, x2, #2; sub x3, x3, #3; sub x4, x4, #4; sub x5, x5, #5;"
-				 "sub x6, x6, #6; sub x7, x7, #7; sub x9, x9, #9; sub x10, x10, #10; sub x11, x11, #11;"
-				 "sub x12, x12, #12; sub x13, x13, #13; sub x14, x14, #14; sub x15, x15, #15;"
-				 "sub x16, x16, #16; sub x17, x17, #17; sub x19, x19, #19; sub x20, x20, #20;"
-				 "sub x21, x21, #21; sub x22, x22, #22; sub x23, x23, #23; sub x24, x24, #24;"
-				 "sub x25, x25, #25; sub x26, x26, #26; sub x27, x27, #27; sub x28, x28, #28;"
-				 "sub x30, x30, #30; orr x1, x1, x2; orr x3, x3, x4; orr x5, x5, x6; orr x7, x7, x9;"
-				 "orr x10, x10, x11; orr x12, x12, x13; orr x14, x14, x15; orr x16, x16, x17;"
-				 "orr x19, x19, x20; orr x21, x21, x22; orr x23, x23, x24; orr x25, x25, x26;"
-				 "orr x27, x27, x28; orr x1, x1, x3; orr x5, x5, x7; orr x10, x10, x12;"
-				 "orr x14, x14, x16; orr x19, x19, x21; orr x23, x23, x25; orr x27, x27, x30;"
-				 "orr x1, x1, x5; orr x10, x10, x14; orr x19, x19, x23; orr x1, x1, x10;"
-				 "orr x19, x19, x27; orr %1, x1, x19"
-				 : "+r"(x0), "=r"(bad), "+r"(x8)
-				 :
-				 : "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x9", "x10", "x11", "x12", "x13", "x14", "x15",
-				   "x16", "x17", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30",
-				   "memory", "cc");
+		__asm__ volatile(
+			"mov x1, #1; mov x2, #2; mov x3, #3; mov x4, #4; mov x5, #5; mov x6, #6; "
+			"mov x7, #7;"
+			"mov x9, #9; mov x10, #10; mov x11, #11; mov x12, #12; mov x13, #13; mov "
+			"x14, #14;"
+			"mov x15, #15; mov x16, #16; mov x17, #17; mov x19, #19; mov x20, #20; mov "
+			"x21, #21;"
+			"mov x22, #22; mov x23, #23; mov x24, #24; mov x25, #25; mov x26, #26; mov "
+			"x27, #27;"
+			"mov x28, #28; mov x30, #30; svc #0;"
+			"eor x1, x1, #1; sub x2, x2, #2; sub x3, x3, #3; sub x4, x4, #4; sub x5, "
+			"x5, #5;"
+			"sub x6, x6, #6; sub x7, x7, #7; sub x9, x9, #9; sub x10, x10, #10; sub "
+			"x11, x11, #11;"
+			"sub x12, x12, #12; sub x13, x13, #13; sub x14, x14, #14; sub x15, x15, "
+			"#15;"
+			"sub x16, x16, #16; sub x17, x17, #17; sub x19, x19, #19; sub x20, x20, "
+			"#20;"
+			"sub x21, x21, #21; sub x22, x22, #22; sub x23, x23, #23; sub x24, x24, "
+			"#24;"
+			"sub x25, x25, #25; sub x26, x26, #26; sub x27, x27, #27; sub x28, x28, "
+			"#28;"
+			"sub x30, x30, #30; orr x1, x1, x2; orr x3, x3, x4; orr x5, x5, x6; orr "
+			"x7, x7, x9;"
+			"orr x10, x10, x11; orr x12, x12, x13; orr x14, x14, x15; orr x16, x16, "
+			"x17;"
+			"orr x19, x19, x20; orr x21, x21, x22; orr x23, x23, x24; orr x25, x25, "
+			"x26;"
+			"orr x27, x27, x28; orr x1, x1, x3; orr x5, x5, x7; orr x10, x10, x12;"
+			"orr x14, x14, x16; orr x19, x19, x21; orr x23, x23, x25; orr x27, x27, "
+			"x30;"
+			"orr x1, x1, x5; orr x10, x10, x14; orr x19, x19, x23; orr x1, x1, x10;"
+			"orr x19, x19, x27; orr %1, x1, x19"
+			: "+r"(x0), "=r"(bad), "+r"(x8)
+			:
+			: "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x9", "x10", "x11", "x12",
+			  "x13", "x14", "x15", "x16", "x17", "x19", "x20", "x21", "x22", "x23",
+			  "x24", "x25", "x26", "x27", "x28", "x30", "memory", "cc");
 		say("bad %lu number kept %d", bad, x8 == calls[i]);
 	}
 }
@@ -251,7 +271,8 @@ TEST(memory_below_the_stack_pointer_may_change_but_not_above)
 TEST(counter_and_cache_lines)
 {
 	uint64_t first, second, ctr, zva;
-	__asm__ volatile("isb; mrs %0, cntvct_el0; isb; mrs %1, cntvct_el0" : "=r"(first), "=r"(second));
+	__asm__ volatile("isb; mrs %0, cntvct_el0; isb; mrs %1, cntvct_el0"
+			 : "=r"(first), "=r"(second));
 	say("forward %d", second >= first);
 	__asm__ volatile("mrs %0, ctr_el0; mrs %1, dczid_el0" : "=r"(ctr), "=r"(zva));
 	say("lines %lu %lu zeroing %#lx", ctr >> 16 & 15, ctr & 15, zva);
@@ -259,7 +280,9 @@ TEST(counter_and_cache_lines)
 	memset(p, 1, PAGE);
 	__asm__ volatile("dc zva, %0" ::"r"(p + 1024) : "memory");
 	say("before %d in %d", p[1023], p[1024]);
-	__asm__ volatile("dc cvau, %0; dc cvac, %0; dc civac, %0; ic ivau, %0; dsb ish; isb" ::"r"(p) : "memory");
+	__asm__ volatile(
+		"dc cvau, %0; dc cvac, %0; dc civac, %0; ic ivau, %0; dsb ish; isb" ::"r"(p)
+		: "memory");
 	say("cache maintenance");
 }
 
@@ -276,5 +299,6 @@ TEST(announced_features_work)
 	bool announced = getauxval(AT_HWCAP) & 1ul << 22; /* HWCAP_SVE */
 	int status;
 	waitpid(spawn(use_vector_length, NULL), &status, 0);
-	say("consistent %d", announced ? status == 0 : WIFSIGNALED(status) && WTERMSIG(status) == SIGILL);
+	say("consistent %d",
+	    announced ? status == 0 : WIFSIGNALED(status) && WTERMSIG(status) == SIGILL);
 }

@@ -11,11 +11,11 @@
 #define GUEST_TASK_SIZE 0x7ffffffff000ul
 /* Calls like fork(2) and pause(2) that newer architectures do without: the tail of a list. */
 #define GUEST_OLD_CALLS , SYS_fork, SYS_vfork, SYS_pause, SYS_alarm
-#define GUEST_OLD_CALLS_WITH_BIG_SUMS(CALL, p)                                                     \
-	CALL(syscall(SYS_poll, p, 0x7fffffff, 0));                                                 \
-	CALL(syscall(SYS_select, 0x7fffffff, 0, 0, 0, p));                                         \
-	CALL(syscall(SYS_epoll_wait, 0, p, 0x7fffffff, 0));                                        \
-	CALL(syscall(SYS_readlink, "/proc/self/exe", p, 0x80000000));                              \
+#define GUEST_OLD_CALLS_WITH_BIG_SUMS(CALL, p)                        \
+	CALL(syscall(SYS_poll, p, 0x7fffffff, 0));                    \
+	CALL(syscall(SYS_select, 0x7fffffff, 0, 0, 0, p));            \
+	CALL(syscall(SYS_epoll_wait, 0, p, 0x7fffffff, 0));           \
+	CALL(syscall(SYS_readlink, "/proc/self/exe", p, 0x80000000)); \
 	CALL(syscall(SYS_dup2, 0, 0x7fffffff))
 
 /* In a signal's context: where it happened, the register run_illegal() shows, going past its instruction. */
@@ -33,7 +33,8 @@ static inline unsigned long run_illegal(unsigned long value)
 /* Store one byte this far below the stack pointer. */
 static inline void touch_below_stack(unsigned long distance)
 {
-	__asm__ volatile("mov %%rsp, %%rax; sub %0, %%rax; movb $1, (%%rax)" ::"r"(distance) : "rax", "memory", "cc");
+	__asm__ volatile("mov %%rsp, %%rax; sub %0, %%rax; movb $1, (%%rax)" ::"r"(distance)
+			 : "rax", "memory", "cc");
 }
 
 /* Push until something stops it. */
@@ -46,7 +47,8 @@ static inline void overflow_stack(void)
 static inline unsigned long kill_with_flags(long pid, long sig)
 {
 	unsigned long flags;
-	__asm__ volatile("stc; std; mov $62, %%eax; mov %1, %%rdi; mov %2, %%rsi; syscall; pushfq; pop %0; cld"
+	__asm__ volatile("stc; std; mov $62, %%eax; mov %1, %%rdi; mov %2, %%rsi; syscall; pushfq; "
+			 "pop %0; cld"
 			 : "=&r"(flags)
 			 : "r"(pid), "r"(sig)
 			 : "rax", "rdi", "rsi", "rcx", "r11", "memory", "cc");
@@ -54,54 +56,62 @@ static inline unsigned long kill_with_flags(long pid, long sig)
 }
 
 /* Each X("what", statement) ends by a signal, or goes on as natively. */
-#define INSTRUCTION_TRAPS(X)                                                                        \
-	X("ud2", __asm__ volatile("ud2"));                                                         \
-	X("int3", __asm__ volatile("int3"));                                                       \
-	X("hlt", __asm__ volatile("hlt"));                                                         \
-	X("cli", __asm__ volatile("cli"));                                                         \
-	X("in", __asm__ volatile("inb $0x80, %%al" ::: "eax"));                                     \
-	X("read cr0", { unsigned long v; __asm__ volatile("mov %%cr0, %0" : "=r"(v)); });           \
-	X("wrmsr", __asm__ volatile("wrmsr" ::"c"(0xc0000080), "a"(0), "d"(0)));                    \
-	X("lidt", { static char z[10]; __asm__ volatile("lidt %0" ::"m"(z)); });                    \
-	X("invlpg", __asm__ volatile("invlpg (%%rsp)" ::: "memory"));                               \
-	X("int 0x81", __asm__ volatile("int $0x81"));                                              \
-	X("trap flag", __asm__ volatile("pushfq; orl $0x100, (%%rsp); popfq; nop" ::: "memory", "cc")); \
-	X("bad segment", __asm__ volatile("mov %0, %%ds" ::"r"(0x1234)));                           \
-	X("sse exception", {                                                                       \
-		unsigned csr = 0x1f80 & ~0x200u;                                                   \
-		__asm__ volatile("ldmxcsr %0" ::"m"(csr));                                         \
-		volatile double zero = 0, one = 1;                                                 \
-		one = one / zero;                                                                  \
+#define INSTRUCTION_TRAPS(X)                                                         \
+	X("ud2", __asm__ volatile("ud2"));                                           \
+	X("int3", __asm__ volatile("int3"));                                         \
+	X("hlt", __asm__ volatile("hlt"));                                           \
+	X("cli", __asm__ volatile("cli"));                                           \
+	X("in", __asm__ volatile("inb $0x80, %%al" ::: "eax"));                      \
+	X("read cr0", {                                                              \
+		unsigned long v;                                                     \
+		__asm__ volatile("mov %%cr0, %0" : "=r"(v));                         \
+	});                                                                          \
+	X("wrmsr", __asm__ volatile("wrmsr" ::"c"(0xc0000080), "a"(0), "d"(0)));     \
+	X("lidt", {                                                                  \
+		static char z[10];                                                   \
+		__asm__ volatile("lidt %0" ::"m"(z));                                \
+	});                                                                          \
+	X("invlpg", __asm__ volatile("invlpg (%%rsp)" ::: "memory"));                \
+	X("int 0x81", __asm__ volatile("int $0x81"));                                \
+	X("trap flag", __asm__ volatile("pushfq; orl $0x100, (%%rsp); popfq; nop" :: \
+						: "memory", "cc"));                  \
+	X("bad segment", __asm__ volatile("mov %0, %%ds" ::"r"(0x1234)));            \
+	X("sse exception", {                                                         \
+		unsigned csr = 0x1f80 & ~0x200u;                                     \
+		__asm__ volatile("ldmxcsr %0" ::"m"(csr));                           \
+		volatile double zero = 0, one = 1;                                   \
+		one = one / zero;                                                    \
 	})
 
 /* What user level may not execute; nothing of it may end by going on. */
-#define PRIVILEGED_ASM(text) __asm__ volatile(text ::"a"(0), "c"(0xc0000082), "d"(0), "b"(0) : "memory")
-#define PRIVILEGED_INSTRUCTIONS(X)                                                                 \
-	X("hlt");                                                                                  \
-	X("cli");                                                                                  \
-	X("sti");                                                                                  \
-	X("wrmsr");                                                                                \
-	X("rdmsr");                                                                                \
-	X("mov %%rax, %%cr3");                                                                     \
-	X("mov %%cr4, %%rax");                                                                     \
-	X("mov %%rax, %%dr7");                                                                     \
-	X("lgdt (%%rsp)");                                                                         \
-	X("lidt (%%rsp)");                                                                         \
-	X("ltr %%ax");                                                                             \
-	X("invlpg (%%rax)");                                                                       \
-	X("wbinvd");                                                                               \
-	X("clts");                                                                                 \
-	X("swapgs");                                                                               \
-	X("sysretq");                                                                              \
-	X("iretq");                                                                                \
-	X("outb %%al, $0x80");                                                                     \
-	X("xsetbv");                                                                               \
-	X("int $0x20");                                                                            \
-	X("int $0x0e");                                                                            \
-	X("int $0x08");                                                                            \
-	X("int $0x02");                                                                            \
-	X("ud2");                                                                                  \
-	X("lldt %%ax");                                                                            \
+#define PRIVILEGED_ASM(text) \
+	__asm__ volatile(text ::"a"(0), "c"(0xc0000082), "d"(0), "b"(0) : "memory")
+#define PRIVILEGED_INSTRUCTIONS(X) \
+	X("hlt");                  \
+	X("cli");                  \
+	X("sti");                  \
+	X("wrmsr");                \
+	X("rdmsr");                \
+	X("mov %%rax, %%cr3");     \
+	X("mov %%cr4, %%rax");     \
+	X("mov %%rax, %%dr7");     \
+	X("lgdt (%%rsp)");         \
+	X("lidt (%%rsp)");         \
+	X("ltr %%ax");             \
+	X("invlpg (%%rax)");       \
+	X("wbinvd");               \
+	X("clts");                 \
+	X("swapgs");               \
+	X("sysretq");              \
+	X("iretq");                \
+	X("outb %%al, $0x80");     \
+	X("xsetbv");               \
+	X("int $0x20");            \
+	X("int $0x0e");            \
+	X("int $0x08");            \
+	X("int $0x02");            \
+	X("ud2");                  \
+	X("lldt %%ax");            \
 	X("mov %%ax, %%ss")
 
 /* Calls of the hypervisor, with arguments all zero or all ones. */
@@ -112,7 +122,8 @@ static inline void call_hypervisor_with_zeros(void)
 
 static inline void call_hypervisor_with_ones(void)
 {
-	__asm__ volatile("vmmcall" ::"a"(~0ul), "b"(~0ul), "c"(~0ul), "d"(~0ul), "S"(~0ul) : "memory");
+	__asm__ volatile("vmmcall" ::"a"(~0ul), "b"(~0ul), "c"(~0ul), "d"(~0ul), "S"(~0ul)
+			 : "memory");
 }
 
 static inline void fault_on_a_bad_stack(void)
