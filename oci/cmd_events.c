@@ -12,37 +12,7 @@
 #include "oci/cleanup.h"
 #include "oci/commands.h"
 #include "oci/control.h"
-
-static int print_stats(const struct oci_state *s, int dir, struct oci_error *err)
-{
-	cleanup_free struct control_reply *reply = malloc(sizeof(*reply));
-	cleanup_buf struct buf b = {0};
-	struct oci_error why;
-
-	if (!reply)
-		return oci_fail_errno(err, ENOMEM, "events");
-	json_object(&b, NULL);
-	json_str(&b, "type", "stats");
-	json_str(&b, "id", s->id);
-	json_object(&b, "data");
-	oci_cgroup_stats(s, &b);
-	/* Members that callers of runc may look for, and that have nothing to say here. */
-	json_raw(&b, "intel_rdt", "{}");
-	json_raw(&b, "network_interfaces", "null");
-	/* A paused sandbox cannot answer; its groups' numbers are still worth printing. */
-	if (oci_state_status(s) != OCI_PAUSED &&
-	    !control_call(dir, CONTROL_STATS, 0, 0, reply, &why) && reply->len &&
-	    reply->len < CONTROL_PAYLOAD_MAX) {
-		reply->payload[reply->len] = '\0';
-		json_raw(&b, "nacre", reply->payload);
-	}
-	json_end_object(&b);
-	json_end_object(&b);
-	if (!buf_ok(&b))
-		return oci_fail_errno(err, ENOMEM, "events");
-	puts(b.s);
-	return fflush(stdout) ? oci_fail_errno(err, errno, "standard output") : 0;
-}
+#include "oci/json.h"
 
 static int print_oom(const struct oci_state *s, struct oci_error *err)
 {
@@ -51,6 +21,67 @@ static int print_oom(const struct oci_state *s, struct oci_error *err)
 	json_object(&b, NULL);
 	json_str(&b, "type", "oom");
 	json_str(&b, "id", s->id);
+	json_end_object(&b);
+	if (!buf_ok(&b))
+		return oci_fail_errno(err, ENOMEM, "events");
+	puts(b.s);
+	return fflush(stdout) ? oci_fail_errno(err, errno, "standard output") : 0;
+}
+
+/* The application kernel's counters as JSON text; false when it cannot tell, as while it is paused. */
+static bool ask(const struct oci_state *s, int dir, struct control_reply *reply)
+{
+	struct oci_error why;
+
+	if (oci_state_status(s) == OCI_PAUSED ||
+	    control_call(dir, CONTROL_STATS, 0, 0, reply, &why) || !reply->len ||
+	    reply->len >= CONTROL_PAYLOAD_MAX)
+		return false;
+	reply->payload[reply->len] = '\0';
+	return true;
+}
+
+/* How many processes it has ended for want of memory. */
+static int64_t oom_kills(const struct control_reply *reply)
+{
+	struct oci_error why;
+	struct json_in in = {"stats", &why};
+	yajl_val v = json_parse(reply->payload, reply->len, "stats", &why);
+	int64_t n = 0;
+
+	if (v)
+		json_in_int(&in, v, "", "oom_kills", 0, INT64_MAX, &n);
+	yajl_tree_free(v);
+	return n;
+}
+
+/* *kills: as of the last time, or -1. A process that was ended since is told of first. */
+static int print_stats(const struct oci_state *s, int dir, int64_t *kills, struct oci_error *err)
+{
+	cleanup_free struct control_reply *reply = malloc(sizeof(*reply));
+	cleanup_buf struct buf b = {0};
+	int64_t before = *kills;
+	bool told;
+	int r;
+
+	if (!reply)
+		return oci_fail_errno(err, ENOMEM, "events");
+	told = ask(s, dir, reply);
+	if (told)
+		*kills = oom_kills(reply);
+	if (before >= 0 && *kills > before && (r = print_oom(s, err)))
+		return r;
+	json_object(&b, NULL);
+	json_str(&b, "type", "stats");
+	json_str(&b, "id", s->id);
+	json_object(&b, "data");
+	oci_cgroup_stats(s, &b);
+	/* Members that callers of runc may look for, and that have nothing to say here. */
+	json_raw(&b, "intel_rdt", "{}");
+	json_raw(&b, "network_interfaces", "null");
+	if (told)
+		json_raw(&b, "nacre", reply->payload);
+	json_end_object(&b);
 	json_end_object(&b);
 	if (!buf_ok(&b))
 		return oci_fail_errno(err, ENOMEM, "events");
@@ -93,6 +124,7 @@ static int follow(const struct oci_state *s, int dir, int64_t ms, struct oci_err
 {
 	cleanup_fd int pidfd = oci_state_pidfd(s);
 	struct oci_oom oom;
+	int64_t kills = -1;
 	int r = 0;
 
 	/* Ended meanwhile: so do the events. */
@@ -102,7 +134,7 @@ static int follow(const struct oci_state *s, int dir, int64_t ms, struct oci_err
 	while (!r) {
 		int64_t until = now_ms() + ms;
 
-		r = print_stats(s, dir, err);
+		r = print_stats(s, dir, &kills, err);
 		if (!r)
 			r = wait_for(s, pidfd, &oom, until, err);
 	}
@@ -126,7 +158,7 @@ static int events(const struct cli *c, int *exit_status, struct oci_error *err)
 	else if (status == OCI_STOPPED)
 		r = oci_fail(err, ESRCH, "container with id %s is not running", c->args[0]);
 	else if (cli_bool(c, "stats"))
-		r = print_stats(&s, dir, err);
+		r = print_stats(&s, dir, &(int64_t){-1}, err);
 	else
 		r = follow(&s, dir, ns < 1000000 ? 1 : ns / 1000000, err);
 	oci_state_free(&s);

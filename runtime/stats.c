@@ -135,8 +135,9 @@ size_t kernel_stats_json(struct kernel *k, char *buf, size_t cap)
 	add_top_calls(&j, k);
 	add(&j, "},");
 	add_memory(&j, &memory);
-	add(&j, ",\"tasks_created\":%llu,\"signals_sent\":%llu}",
+	add(&j, ",\"tasks_created\":%llu,\"signals_sent\":%llu,\"oom_kills\":%llu}",
 	    (unsigned long long)atomic_load(&k->tasks_created),
-	    (unsigned long long)atomic_load(&k->signals_sent));
+	    (unsigned long long)atomic_load(&k->signals_sent),
+	    (unsigned long long)atomic_load(&k->oom_kills));
 	return j.len;
 }

@@ -305,6 +305,7 @@ void process_oom_kill(struct process *p)
 	if (p->kernel->log_fd >= 0)
 		dprintf(p->kernel->log_fd, "nacre: out of memory: killed process %d (%s)\n", p->pid,
 			p->exe);
+	atomic_fetch_add_explicit(&p->kernel->oom_kills, 1, memory_order_relaxed);
 	process_exit_group(p, SIGKILL);
 }
 

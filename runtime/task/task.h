@@ -229,7 +229,7 @@ struct kernel {
 	uint64_t host_affinity[16]; /* CPUs the sandbox may use; immutable */
 	struct kernel_config config; /* deep copy of what must live */
 	/* counters, relaxed */
-	atomic_ullong syscalls_outside, syscalls_enosys, signals_sent, tasks_created;
+	atomic_ullong syscalls_outside, syscalls_enosys, signals_sent, tasks_created, oom_kills;
 	atomic_uint enosys_by_nr[512];
 	atomic_ullong syscalls_by_nr[512];
 };
