@@ -350,7 +350,7 @@ static int make_kernel(struct sandbox *s, struct rootfs *root, struct kernel_con
 
 int sandbox_load_error(int r, const char *why, const char *program, struct oci_error *err)
 {
-	if (strstr(why, "exec:"))
+	if (strstr(why, "exec:") || !strncmp(why, "chdir to cwd", 12))
 		return oci_fail(err, -r, "unable to start container process: %s", why);
 	return oci_fail(err, -r, "unable to start container process: exec: \"%s\": %s", program,
 			why);
