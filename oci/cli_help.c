@@ -37,10 +37,10 @@ const struct cli_option cli_global_options[] = {
 };
 
 const struct cli_command *const cli_commands[] = {
-	&cmd_checkpoint, &cmd_create, &cmd_delete, &cmd_events, &cmd_exec,
-	&cmd_features,	 &cmd_images, &cmd_kill,   &cmd_list,   &cmd_pause,	&cmd_ps, &cmd_pull,
-	&cmd_restore,	 &cmd_resume, &cmd_run,	   &cmd_spec,	&cmd_start,
-	&cmd_state,	 &cmd_unpack, &cmd_update, NULL,
+	&cmd_checkpoint, &cmd_create, &cmd_delete, &cmd_events, &cmd_exec,  &cmd_features,
+	&cmd_images,	 &cmd_kill,   &cmd_list,   &cmd_pause,	&cmd_ps,    &cmd_pull,
+	&cmd_restore,	 &cmd_resume, &cmd_run,	   &cmd_spec,	&cmd_start, &cmd_state,
+	&cmd_unpack,	 &cmd_update, NULL,
 };
 
 void cli_print_version(void)

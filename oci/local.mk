@@ -114,6 +114,4 @@ helperexec_PROGRAMS = nacre-systemd
 nacre_systemd_SOURCES = oci/systemd_main.c
 nacre_systemd_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
 nacre_systemd_LDADD = $(SYSTEMD_LIBS)
-else
-EXTRA_DIST += oci/systemd_main.c
 endif
