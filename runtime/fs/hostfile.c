@@ -39,8 +39,11 @@ static int64_t hostfile_read(struct file *f, struct task *t, struct uio *to, int
 
 static int64_t write_append(struct file *f, struct uio *from, int64_t *pos)
 {
-	/* Offset -1: the host's offset moves to the end of what was appended; nobody else uses it. */
-	int64_t ret = uio_host_write(from, f->host_fd, -1, RWF_APPEND);
+	/*
+	 * Offset -1: the host's offset moves to the end of what was appended; nobody else uses it. The
+	 * host's description has O_APPEND too: overlayfs of Linux 6.1 forgets RWF_APPEND.
+	 */
+	int64_t ret = uio_host_write(from, f->host_fd, -1, 0);
 
 	if (ret > 0)
 		*pos = lseek(f->host_fd, 0, SEEK_CUR);
@@ -268,6 +271,16 @@ static void hostfile_release(struct file *f)
 	free(hf);
 }
 
+/* O_APPEND is the host's business; the rest is looked at here. */
+static int hostfile_set_flags(struct file *f, unsigned flags)
+{
+	int now = fcntl(f->host_fd, F_GETFL), want = (now & ~O_APPEND) | (int)(flags & O_APPEND);
+
+	if (now == want)
+		return 0;
+	return now < 0 || fcntl(f->host_fd, F_SETFL, want) < 0 ? (int)host_errno() : 0;
+}
+
 /* No poll op: the host descriptor answers, and refuses epoll as Linux does for these. */
 static const struct file_ops hostfile_ops = {
 	.read = hostfile_read,
@@ -276,6 +289,7 @@ static const struct file_ops hostfile_ops = {
 	.ioctl = hostfile_ioctl,
 	.backing = hostfile_backing,
 	.fsync = hostfile_fsync,
+	.set_flags = hostfile_set_flags,
 	.truncate = hostfile_truncate,
 	.fallocate = hostfile_fallocate,
 	.getattr = hostfile_getattr,

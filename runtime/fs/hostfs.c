@@ -541,8 +541,9 @@ static int hostfs_open(struct vnode *n, struct task *t, int flags, struct file *
 	(void)t;
 	if (n->type != S_IFREG && n->type != S_IFDIR)
 		return -ENXIO;
-	/* Appending is done per write; O_CREAT and O_EXCL were the caller's. */
-	fd = hostnode_reopen(h, (flags & (O_ACCMODE | O_DIRECT | O_SYNC | O_DSYNC | O_NOATIME)) |
+	/* O_CREAT and O_EXCL were the caller's. */
+	fd = hostnode_reopen(h, (flags &
+				 (O_ACCMODE | O_APPEND | O_DIRECT | O_SYNC | O_DSYNC | O_NOATIME)) |
 					(n->type == S_IFDIR ? O_DIRECTORY : O_NONBLOCK));
 	if (fd < 0)
 		return fd;

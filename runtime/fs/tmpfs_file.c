@@ -158,7 +158,7 @@ int tmpfs_open(struct vnode *v, struct task *t, int flags, struct file **out)
 	if (n->memfd < 0)
 		return -ENXIO;
 	/* A description of its own: appending uses the host's offset. */
-	fd = host_reopen(n->fs->kernel->host_proc_fd, n->memfd, O_RDWR);
+	fd = host_reopen(n->fs->kernel->host_proc_fd, n->memfd, O_RDWR | (flags & O_APPEND));
 	if (fd < 0)
 		return fd;
 	ret = hostfile_create(n->fs->kernel, fd, flags & ~O_DIRECT, out);
