@@ -312,6 +312,6 @@ int main(void)
 		cmocka_unit_test(test_signal_interrupts),
 	};
 
-	alarm(60);
+	alarm(150);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -478,6 +478,6 @@ int main(void)
 		cmocka_unit_test(test_temporary_mask),
 	};
 
-	alarm(60);
+	alarm(150);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
