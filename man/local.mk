@@ -21,4 +21,4 @@ dist_man1_MANS += man/nacre.1 \
 	man/nacre-unpack.1 \
 	man/nacre-update.1
 dist_man5_MANS += man/nacre-config.5
-dist_man7_MANS += man/nacre-backend.7 man/nacre-security.7 man/nacre-shim.7
+dist_man7_MANS += man/nacre-backend.7 man/nacre-rootless.7 man/nacre-security.7 man/nacre-shim.7
