@@ -20,3 +20,8 @@ check_PROGRAMS += tests/unit/test_systemd
 tests_unit_test_systemd_SOURCES = tests/unit/test_systemd.c
 tests_unit_test_systemd_LDADD = libnacre.a $(UNIT_LIBS)
 TESTS += tests/unit/test_systemd
+
+check_PROGRAMS += tests/unit/test_userns
+tests_unit_test_userns_SOURCES = tests/unit/test_userns.c
+tests_unit_test_userns_LDADD = libnacre.a $(UNIT_LIBS)
+TESTS += tests/unit/test_userns
