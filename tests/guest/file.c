@@ -556,3 +556,44 @@ TEST(devices)
 		say("%.*s", (int)n, buf);
 	}
 }
+
+TEST(parents_of_removed_directories)
+{
+	struct stat top, st;
+	char cwd[PATH_MAX];
+	MUST(stat(".", &top));
+	MUST(mkdir("a", 0755));
+	MUST(mkdir("a/b", 0755));
+	MUST(chdir("a/b"));
+	MUST(rmdir("../b"));
+	CALL(stat("..", &st));
+	MUST(rmdir("../../a"));
+	CALL(stat(".", &st));
+	CALL(stat("..", &st));
+	CALL(stat("../..", &st));
+	say("the same %d", st.st_ino == top.st_ino && st.st_dev == top.st_dev);
+	CALL(mkdir("x", 0755));
+	CALL(chdir(".."));
+	CALL(syscall(SYS_getcwd, cwd, sizeof(cwd)));
+	CALL(chdir(".."));
+	CALL(syscall(SYS_getcwd, cwd, sizeof(cwd)) > 0);
+}
+
+TEST(directories_deeper_than_a_path_is_long)
+{
+	char name[101], cwd[PATH_MAX];
+	struct stat top, st;
+	int down = 0, up = 0;
+	memset(name, 'd', 100);
+	name[100] = 0;
+	MUST(stat(".", &top));
+	while (down < 60 && mkdir(name, 0755) == 0 && chdir(name) == 0)
+		down++;
+	say("down %d", down);
+	CALL(syscall(SYS_getcwd, cwd, sizeof(cwd)));
+	while (up < down && chdir("..") == 0 && rmdir(name) == 0)
+		up++;
+	say("up %d", up);
+	MUST(stat(".", &st));
+	say("the same %d", st.st_ino == top.st_ino);
+}
