@@ -5,6 +5,7 @@
 
 struct census {
 	struct mm *mm;
+	bool alone; /* no other thread runs: reference counts stand still */
 	uint64_t leaves;
 	const char *wrong;
 };
@@ -35,7 +36,7 @@ static void check_leaf(struct census *c, uint64_t va, pte_t leaf, unsigned pages
 
 		if (!refs)
 			c->wrong = "a leaf names a free frame";
-		if (refs > 1 && !(a->flags & AREA_SHARED) && pte_present(leaf) &&
+		if (c->alone && refs > 1 && !(a->flags & AREA_SHARED) && pte_present(leaf) &&
 		    pte_perm(leaf) & PT_WRITE &&
 		    !atomic_load(&mm->sys->frames.frame[frame + i].pins))
 			c->wrong = "a private page that others have is writable";
@@ -62,12 +63,11 @@ static void check_table(struct census *c, const pte_t *table, int level, uint64_
 	}
 }
 
-const char *mm_check_invariants(struct mm *mm)
+const char *check_invariants_locked(struct mm *mm, bool alone)
 {
-	struct census c = {.mm = mm};
+	struct census c = {.mm = mm, .alone = alone};
 	uint64_t pages = 0, end = 0;
 
-	pthread_mutex_lock(&mm->lock);
 	for (unsigned i = 0; i < mm->areas.n; i++) {
 		const struct area *a = &mm->areas.v[i];
 
@@ -88,6 +88,15 @@ const char *mm_check_invariants(struct mm *mm)
 		if (!c.wrong && c.leaves != mm->rss)
 			c.wrong = "rss is not the number of leaves";
 	}
-	pthread_mutex_unlock(&mm->lock);
 	return c.wrong;
+}
+
+const char *mm_check_invariants(struct mm *mm)
+{
+	const char *wrong;
+
+	pthread_mutex_lock(&mm->lock);
+	wrong = check_invariants_locked(mm, true);
+	pthread_mutex_unlock(&mm->lock);
+	return wrong;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mm/check.h"
 #include "mm/ledger.h"
 
 void edit_begin(struct edit *e, struct mm *mm)
@@ -398,6 +399,7 @@ void edit_end(struct edit *e)
 	struct mm_system *sys = e->mm->sys;
 
 	edit_sync(e);
+	check_edit_locked(e->mm, false);
 	pthread_mutex_unlock(&e->mm->lock);
 	/* Objects go without the lock: a backing's release calls out. */
 	for (unsigned i = 0; i < e->ndead; i++) {

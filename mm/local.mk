@@ -9,6 +9,11 @@ MM_SOURCES = \
 	mm/system.c mm/space.c mm/fork.c mm/map.c mm/place.c mm/protect.c mm/remap.c \
 	mm/advise.c mm/sync.c mm/copy.c mm/pin.c mm/info.c mm/check.h mm/check.c mm/map.h \
 	mm/guarded_copy.h mm/guarded_copy.c
+if DEBUG
+MM_SOURCES += mm/check_always.c
+else
+MM_SOURCES += mm/check_never.c
+endif
 if ARCH_X86_64
 MM_SOURCES += mm/guarded_copy_x86_64.c
 endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mm/check.h"
 #include "mm/edit.h"
 #include "mm/ledger.h"
 
@@ -97,6 +98,7 @@ void mm_teardown(struct mm *mm)
 	root = mm->root;
 	areas = mm->areas;
 	if (root != FRAME_NONE) {
+		check_edit_locked(mm, true);
 		if (mm->sys->ledger)
 			ledger_drop_space(mm->sys->ledger, mm_root_id(mm));
 		if (TLB_SITE(SITE_FORGET_ROOT))

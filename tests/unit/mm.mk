@@ -32,3 +32,12 @@ tests_unit_test_scope_SOURCES = tests/unit/test_scope.c mm/scope.h
 tests_unit_test_scope_LDADD = $(UNIT_LIBS)
 TESTS += tests/unit/test_mm tests/unit/test_mm_arm64 tests/unit/mm_model tests/unit/mm_model_arm64 \
 	tests/unit/test_scope
+
+# --tlb=paranoid on the real hypervisor, with a flush left out.
+if ARCH_X86_64
+check_PROGRAMS += tests/unit/test_paranoid
+tests_unit_test_paranoid_SOURCES = tests/unit/test_paranoid.c platform/flush_x86_64.c $(MM_SOURCES)
+tests_unit_test_paranoid_CPPFLAGS = $(AM_CPPFLAGS) -DMM_MUTATION
+tests_unit_test_paranoid_LDADD = libnacre.a $(UNIT_LIBS)
+TESTS += tests/unit/test_paranoid
+endif
