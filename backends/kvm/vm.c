@@ -26,8 +26,8 @@ static void say_forbidden(char *err, size_t errlen)
 {
 	static const char no[] = "no permission to open /dev/kvm",
 			  acl[] = "or allow the user alone (setfacl -m u:USER:rw /dev/kvm)";
-	struct group *g = NULL;
-	const char *name;
+	struct group entry, *g = NULL;
+	char buf[1024];
 	struct stat st;
 
 	if (stat("/dev/kvm", &st) || !st.st_gid || (st.st_mode & 060) != 060) {
@@ -37,12 +37,11 @@ static void say_forbidden(char *err, size_t errlen)
 		return;
 	}
 	if (st.st_gid != OVERFLOW_GID)
-		g = getgrgid(st.st_gid);
-	name = g ? g->gr_name : "kvm";
+		getgrgid_r(st.st_gid, &entry, buf, sizeof(buf), &g);
 	snprintf(err, errlen,
 		 "%s: add the user to the group that owns it (usermod -aG %s USER; it counts from the "
 		 "next login), %s",
-		 no, name, acl);
+		 no, g ? g->gr_name : "kvm", acl);
 }
 
 static int open_kvm(char *err, size_t errlen)
