@@ -295,6 +295,16 @@ static int mask(struct rootfs *r, const char *path, struct oci_error *err)
 				 "config.json: linux.maskedPaths", AT_FDCWD, false, err);
 }
 
+/* On one of the application kernel's file systems it does so itself. */
+static int mask_own(struct rootfs *r, const char *path, struct oci_error *err)
+{
+	int fd = open("/dev/null", O_PATH | O_CLOEXEC);
+
+	if (fd < 0)
+		return oci_fail_errno(err, errno, "cannot open /dev/null");
+	return rootfs_list(r, path, "mask", fd, "null", "", MS_RDONLY, err);
+}
+
 static int make_readonly(struct rootfs *r, const char *path, struct oci_error *err)
 {
 	struct oci_mount_options o = {.flags = MS_RDONLY | MS_REC};
@@ -322,12 +332,13 @@ int rootfs_hide(struct rootfs *r, const struct oci_config *cfg, struct oci_error
 {
 	int e = 0;
 
-	/* What is masked in /proc does not exist in ours, and its settings are not the host's. */
 	for (size_t i = 0; i < cfg->nmasked && !e; i++)
-		if (!rootfs_is_own(r, cfg->masked_paths[i]))
-			e = mask(r, cfg->masked_paths[i], err);
+		e = (rootfs_is_own(r, cfg->masked_paths[i]) ? mask_own
+							    : mask)(r, cfg->masked_paths[i], err);
 	for (size_t i = 0; i < cfg->nreadonly && !e; i++)
-		if (!rootfs_is_own(r, cfg->readonly_paths[i]))
-			e = make_readonly(r, cfg->readonly_paths[i], err);
+		e = rootfs_is_own(r, cfg->readonly_paths[i])
+			    ? rootfs_list(r, cfg->readonly_paths[i], "readonly", -1, "", "",
+					  MS_RDONLY, err)
+			    : make_readonly(r, cfg->readonly_paths[i], err);
 	return e;
 }

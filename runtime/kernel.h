@@ -23,8 +23,10 @@ struct sock_filter; /* <linux/filter.h> */
 struct kernel_mount {
 	const char *target; /* absolute path in the container */
 	const char *fstype; /* "host": the directory (or file) behind dirfd; "proc", "devpts",
-			       "tmpfs", "dev", "mqueue" */
-	int dirfd;	    /* "host" only; owned by the kernel after kernel_create() */
+			       "tmpfs", "dev", "mqueue"; what is on one of these: "mask" hides it
+			       behind an empty directory or the device behind dirfd,
+			       "readonly" protects it; nothing is done where nothing is */
+	int dirfd;	    /* "host" and "mask"; owned by the kernel after kernel_create() */
 	const char *source, *options; /* shown by /proc/mounts, flags apart; parsed by the fs */
 	unsigned long flags;	      /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME ... */
 };

@@ -359,12 +359,47 @@ static int mark_ancestors(struct task *t, struct vfs *v, const struct vpath *at)
 	return ret;
 }
 
+static void set_names(struct mount *m, const char *fstype, const char *source)
+{
+	char *f = strdup(fstype), *s = strdup(source);
+
+	if (f && s) {
+		char *old = m->fstype;
+
+		m->fstype = f;
+		f = old;
+		old = m->source;
+		m->source = s;
+		s = old;
+	}
+	free(f);
+	free(s);
+}
+
+/* Paths to hide or to protect: those that are there, and not made to be hidden. */
+static bool is_cover(const struct kernel_mount *km)
+{
+	return !strcmp(km->fstype, "mask") || !strcmp(km->fstype, "readonly");
+}
+
 static int mount_make_root(struct kernel *k, const struct kernel_config *cfg,
 			   const struct kernel_mount *km, struct mount *m, char *err, size_t errlen)
 {
 	int ret;
 
-	if (!strcmp(km->fstype, "host")) {
+	if (!strcmp(km->fstype, "readonly")) {
+		m->type = m->parent->type;
+		m->root = vnode_get(m->mountpoint);
+		set_names(m, m->parent->fstype, m->parent->source);
+		return 0;
+	}
+	if (!strcmp(km->fstype, "mask") && m->mountpoint->type == S_IFDIR) {
+		close(km->dirfd);
+		m->type = &tmpfs_type;
+		set_names(m, "tmpfs", "tmpfs");
+		return m->type->mount(k, "", &m->root, err, errlen);
+	}
+	if (!strcmp(km->fstype, "host") || !strcmp(km->fstype, "mask")) {
 		mount_note_host(m, km->dirfd);
 		ret = hostfs_mount(k, km->dirfd, &m->root);
 		close(km->dirfd);
@@ -406,8 +441,14 @@ static int mount_one(struct task *t, const struct kernel_config *cfg, const stru
 	struct vpath at = {0};
 	char target[VFS_PATH_MAX];
 	struct mount *m;
-	int ret = find_target(t, km->target, &at);
+	int ret = is_cover(km) ? vfs_walk(t, AT_FDCWD, km->target, LOOKUP_FOLLOW, 0, &at)
+			       : find_target(t, km->target, &at);
 
+	if (is_cover(km) && (ret == -ENOENT || ret == -ENOTDIR)) {
+		if (km->dirfd >= 0)
+			close(km->dirfd);
+		return 0;
+	}
 	if (ret)
 		return ret;
 	/* The table compares texts. */

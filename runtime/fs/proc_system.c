@@ -292,7 +292,7 @@ static int64_t self_link(struct proc_ctx *c, char *buf, size_t cap)
 {
 	char text[16];
 
-	if (!c->reader)
+	if (!c->reader || !c->reader->process) /* while mounts are made */
 		return -ENOENT;
 	snprintf(text, sizeof(text), "%d", c->reader->process->pid);
 	return put_link(buf, cap, text);
@@ -302,7 +302,7 @@ static int64_t thread_self_link(struct proc_ctx *c, char *buf, size_t cap)
 {
 	char text[40];
 
-	if (!c->reader)
+	if (!c->reader || !c->reader->process) /* while mounts are made */
 		return -ENOENT;
 	snprintf(text, sizeof(text), "%d/task/%d", c->reader->process->pid, c->reader->tid);
 	return put_link(buf, cap, text);
