@@ -465,6 +465,8 @@ int cli_main(int argc, char **argv)
 	char **rest = calloc((size_t)argc + 1, sizeof(*rest));
 	int status = rest ? dispatch(&cli, argc, argv, rest) : 1;
 
+	for (int k = 0; k < CLI_MAX_OPTIONS; k++)
+		free(cli.lists[k]);
 	free(rest);
 	free(cli.args);
 	return status;

@@ -6,6 +6,8 @@ TESTS=0 FAILED=0
 
 skip() { echo "1..0 # SKIP $*"; exit 0; }
 
+sanitized() { ldd "$NACRE" | grep -qE 'lib[at]san'; }
+
 # need PROGRAM...: skip the whole test without one of them. With SANITIZED=fine a sanitizer's output
 # does no harm.
 need()
@@ -16,7 +18,7 @@ need()
 	[ -e /dev/kvm ] || skip "no /dev/kvm"
 	[ -x "$ROOTFS/bin/true" ] || skip "no root file system in $ROOTFS"
 	# Engines take what a sanitizer prints for the runtime's answer.
-	[ -z "${SANITIZED:-}" ] && ldd "$NACRE" | grep -qE 'lib[at]san' && skip "a build with a sanitizer"
+	[ -z "${SANITIZED:-}" ] && sanitized && skip "a build with a sanitizer"
 	for p in "$@"; do
 		command -v "$p" >/dev/null || skip "$p not found"
 	done
