@@ -16,6 +16,7 @@ SLOW_TESTS = tests/guest/guest.tap tests/e2e/e2e.tap tests/e2e/crash.tap tests/e
 	tests/e2e/containerd.tap \
 	tests/e2e/podman.tap tests/e2e/buildah.tap tests/e2e/image.tap tests/e2e/pull.tap tests/e2e/nokvm.tap tests/e2e/schema.tap tests/e2e/config.tap tests/e2e/walls.tap tests/e2e/cli.tap \
 	tests/e2e/exec.tap tests/e2e/enginecrash.tap tests/e2e/systemd.tap \
+	tests/e2e/rootless.tap tests/e2e/rootless-podman.tap tests/e2e/rootless-buildah.tap \
 	tests/guest/hostile/hostile.tap tests/e2e/flush.tap
 TESTS += $(SLOW_TESTS)
 EXTRA_DIST += $(SLOW_TESTS) tests/guest/run tests/guest/guest.h tests/guest/guest.c \
@@ -32,10 +33,10 @@ EXTRA_DIST += $(SLOW_TESTS) tests/guest/run tests/guest/guest.h tests/guest/gues
 	tests/guest/code.h tests/guest/smp.c tests/guest/tlb.c \
 	tests/guest/seccomp.c tests/guest/sock.c tests/guest/timer.c tests/guest/tty.c \
 	tests/e2e/flush.c tests/e2e/run tests/e2e/debian.sh tests/e2e/python.py tests/e2e/static.c \
-	tests/e2e/exceptions.cc tests/e2e/inject.c tests/e2e/engines.sh tests/e2e/systemd_mock.py tests/e2e/registry.py
+	tests/e2e/exceptions.cc tests/e2e/inject.c tests/e2e/engines.sh tests/e2e/rootless.sh tests/e2e/systemd_mock.py tests/e2e/registry.py
 
 EXTRA_DIST += tests/bench/run tests/bench/unpack tests/bench/micro.c tests/bench/spawn.c \
-	tests/bench/tlb tests/bench/tlb.c
+	tests/bench/tlb tests/bench/tlb.c tests/bench/migration
 .PHONY: bench
 bench: all
 	NACRE='$(abs_top_builddir)/nacre' NACRE_BACKEND_DIR='$(abs_top_builddir)/backends/.libs' \
