@@ -15,9 +15,9 @@
 
 #include "oci/cleanup.h"
 #include "oci/log.h"
+#include "oci/lsm.h"
 #include "oci/mountopt.h"
 #include "oci/text.h"
-#include "oci/walls.h"
 
 int rootfs_open(int rootfd, const char *path, int flags)
 {
@@ -272,7 +272,7 @@ int rootfs_prepare(struct rootfs *r, const struct oci_config *cfg, int bundle_fd
 	r->tree = -1;
 	r->propagation = cfg->rootfs_propagation;
 	r->label = cfg->mount_label && *cfg->mount_label ? cfg->mount_label : NULL;
-	if (r->label && !walls_selinux_enabled())
+	if (r->label && !lsm_selinux_enabled())
 		return oci_fail(
 			err, ENOTSUP,
 			"config.json: linux.mountLabel is specified, but SELinux is disabled "

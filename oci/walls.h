@@ -10,8 +10,6 @@
 #ifndef NACRE_OCI_WALLS_H
 #define NACRE_OCI_WALLS_H
 
-#include <stdbool.h>
-
 #include "oci/config.h"
 #include "oci/error.h"
 #include "oci/rootfs.h"
@@ -43,8 +41,6 @@ struct walls_labels {
 int walls_labels_prepare(const struct oci_process *p, struct walls_labels *out,
 			 struct oci_error *err);
 int walls_labels_apply(const struct oci_process *p, struct walls_labels *l, struct oci_error *err);
-bool walls_apparmor_enabled(void);
-bool walls_selinux_enabled(void);
 
 /* Overwrite the caller's environment. Nothing may hold a pointer into it any more. */
 void walls_forget_environment(void);

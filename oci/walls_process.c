@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "oci/cleanup.h"
+#include "oci/lsm.h"
 #include "oci/walls.h"
 
 void walls_forget_environment(void)
@@ -56,31 +57,13 @@ void walls_not_traceable(void)
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-static bool is_yes(const char *path)
-{
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char c = 'N';
-
-	return fd >= 0 && read(fd, &c, 1) == 1 && (c == 'Y' || c == '1');
-}
-
-bool walls_apparmor_enabled(void)
-{
-	return is_yes("/sys/module/apparmor/parameters/enabled");
-}
-
-bool walls_selinux_enabled(void)
-{
-	return !access("/sys/fs/selinux/status", F_OK);
-}
-
 /* Open while the host's /proc is there: the files are the thread's own. */
 int walls_labels_prepare(const struct oci_process *p, struct walls_labels *out,
 			 struct oci_error *err)
 {
 	*out = (struct walls_labels){-1, -1};
 	if (p->apparmor && *p->apparmor) {
-		if (!walls_apparmor_enabled())
+		if (!lsm_apparmor_enabled())
 			return oci_fail(err, ENOTSUP,
 					"config.json: process.apparmorProfile is specified, but "
 					"AppArmor is disabled or not supported");
@@ -94,7 +77,7 @@ int walls_labels_prepare(const struct oci_process *p, struct walls_labels *out,
 			return oci_fail_errno(err, errno, "config.json: process.apparmorProfile");
 	}
 	if (p->selinux && *p->selinux) {
-		if (!walls_selinux_enabled())
+		if (!lsm_selinux_enabled())
 			return oci_fail(err, ENOTSUP,
 					"config.json: process.selinuxLabel is specified, but "
 					"SELinux is disabled or not supported");
