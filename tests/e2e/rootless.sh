@@ -32,11 +32,17 @@ end_world()
 {
 	local dir
 
-	# What a delegated control group held is gone with its processes.
 	[ -e "$GROUPS_MADE" ] && while read -r dir; do
-		find "$dir" -depth -type d -exec rmdir {} +
+		wait_for removed "$dir"
 	done <"$GROUPS_MADE"
 	rm -rf "$WORK"
+}
+
+# removed GROUP: its processes ended with the world, and leave it a moment later
+removed()
+{
+	find "$1" -depth -type d -exec rmdir {} +
+	! [ -e "$1" ]
 }
 
 # device FILE GROUP: our own node in its place
