@@ -52,7 +52,7 @@ foreign_ready() {
 boot() {
 	local seconds=$1 log=$2 initramfs=$3
 	shift 3
-	timeout -k 10 "$seconds" "${qemu[@]}" -accel tcg,thread=multi -smp 2 -m "${NACRE_VM_MEMORY:-2048}" \
+	timeout --foreground -k 10 "$seconds" "${qemu[@]}" -accel tcg,thread=multi -smp 2 -m "${NACRE_VM_MEMORY:-2048}" \
 		-kernel "$kernel"/boot/vmlinuz-* -initrd "$initramfs" \
 		-append "console=$console quiet loglevel=3 panic=-1 mitigations=off" \
 		-nographic -no-reboot -nodefaults -serial stdio "$@" </dev/null |
