@@ -54,7 +54,7 @@ boot() {
 	shift 3
 	timeout --foreground -k 10 "$seconds" "${qemu[@]}" -accel tcg,thread=multi -smp 2 -m "${NACRE_VM_MEMORY:-2048}" \
 		-kernel "$kernel"/boot/vmlinuz-* -initrd "$initramfs" \
-		-append "console=$console quiet loglevel=3 panic=-1 mitigations=off" \
+		-append "console=$console quiet loglevel=3 panic=-1 oops=panic softlockup_panic=1 mitigations=off" \
 		-nographic -no-reboot -nodefaults -serial stdio "$@" </dev/null |
 		stdbuf -o0 tr -d '\r\033' | tee "$log"
 }
