@@ -210,7 +210,7 @@ static bool split_path(const char *image, char **path, const char **ref)
 	*path = strdup(image);
 	if (!*path || !stat(*path, &st))
 		return *path != NULL;
-	/* A reference may have colons of its own: "docker.io/library/debian:12". */
+	/* A reference may have colons of its own: "registry.example/library/debian:12". */
 	for (char *colon = strchr(*path, ':'); colon; colon = strchr(colon + 1, ':')) {
 		*colon = '\0';
 		if (!stat(*path, &st)) {

@@ -101,7 +101,7 @@ wrapper()
 	chmod +x "$1"
 }
 
-# image FILE: a docker archive, docker.io/nacre/debian:test, of the small parts of the root
+# image FILE: a docker archive, localhost/nacre/debian:test, of the small parts of the root
 image()
 {
 	local dir sum
@@ -117,7 +117,7 @@ image()
 	 "rootfs": {"type": "layers", "diff_ids": ["sha256:${sum%% *}"]}}
 	END
 	cat >"$dir/manifest.json" <<-END
-	[{"Config": "config.json", "RepoTags": ["docker.io/nacre/debian:test"], "Layers": ["layer.tar"]}]
+	[{"Config": "config.json", "RepoTags": ["localhost/nacre/debian:test"], "Layers": ["layer.tar"]}]
 	END
 	tar -C "$dir" -cf "$1" manifest.json config.json layer.tar
 	rm -rf "$dir"
