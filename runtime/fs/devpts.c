@@ -178,19 +178,7 @@ static int pts_readdir(struct file *f, struct task *t, struct dir_emit *d, int64
 	return 0;
 }
 
-static int64_t pts_dir_seek(struct file *f, int64_t off, int whence)
-{
-	if (whence == SEEK_CUR)
-		off += f->pos;
-	else if (whence != SEEK_SET)
-		return -EINVAL;
-	if (off < 0)
-		return -EINVAL;
-	f->pos = off;
-	return off;
-}
-
-static const struct file_ops pts_dir_file_ops = {.readdir = pts_readdir, .seek = pts_dir_seek};
+static const struct file_ops pts_dir_file_ops = {.readdir = pts_readdir, .seek = file_seek_endless};
 
 static int pts_dir_open(struct vnode *v, struct task *t, int flags, struct file **out)
 {

@@ -105,3 +105,15 @@ uint32_t file_poll(struct file *f, struct waiter *w)
 	return p.revents | (p.revents & POLLIN ? POLLRDNORM : 0) |
 	       (p.revents & POLLOUT ? POLLWRNORM : 0);
 }
+
+int64_t file_seek_endless(struct file *f, int64_t off, int whence)
+{
+	if (whence != SEEK_SET && whence != SEEK_CUR)
+		return -EINVAL;
+	if (whence == SEEK_CUR && __builtin_add_overflow(off, f->pos, &off))
+		return -EINVAL;
+	if (off < 0)
+		return -EINVAL;
+	f->pos = off;
+	return off;
+}

@@ -364,8 +364,11 @@ static int64_t hostdir_seek(struct file *f, int64_t off, int whence)
 
 	if (whence == SEEK_CUR && !off)
 		return f->pos;
-	if (whence == SEEK_CUR)
-		off += f->pos, whence = SEEK_SET;
+	if (whence == SEEK_CUR) {
+		if (__builtin_add_overflow(off, f->pos, &off))
+			return -EINVAL;
+		whence = SEEK_SET;
+	}
 	ret = lseek(f->host_fd, off, whence);
 	if (ret < 0)
 		return host_errno();

@@ -409,7 +409,7 @@ static int proc_readdir(struct file *f, struct task *t, struct dir_emit *d, int6
 	return 0;
 }
 
-static const struct file_ops proc_dir_ops = {.readdir = proc_readdir, .seek = proc_seek};
+static const struct file_ops proc_dir_ops = {.readdir = proc_readdir, .seek = file_seek_endless};
 
 /* ---- the file system ---- */
 

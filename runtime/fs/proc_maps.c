@@ -184,7 +184,7 @@ static int64_t mem_seek(struct file *f, int64_t off, int whence)
 {
 	if (whence != SEEK_SET && whence != SEEK_CUR)
 		return -EINVAL;
-	f->pos = whence == SEEK_CUR ? f->pos + off : off;
+	f->pos = whence == SEEK_CUR ? (int64_t)((uint64_t)f->pos + (uint64_t)off) : off;
 	return f->pos;
 }
 

@@ -24,9 +24,6 @@ static inline struct proc_node *proc_node_of(struct vnode *v)
 int proc_ctx_get(struct proc_node *n, struct task *reader, struct proc_ctx *c);
 void proc_ctx_put(struct proc_ctx *c);
 
-/* lseek(2) in a text or a directory; neither knows its end. */
-int64_t proc_seek(struct file *f, int64_t off, int whence);
-
 /* A description of a text file; the caller sets its path. 0, -ENFILE or -ENOMEM. */
 int proc_text_open(int flags, struct file **out);
 

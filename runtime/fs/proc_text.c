@@ -162,18 +162,6 @@ static int64_t text_write(struct file *f, struct task *t, struct uio *from, int6
 	return ret ? ret : got;
 }
 
-int64_t proc_seek(struct file *f, int64_t off, int whence)
-{
-	if (whence == SEEK_CUR)
-		off += f->pos;
-	else if (whence != SEEK_SET)
-		return -EINVAL;
-	if (off < 0)
-		return -EINVAL;
-	f->pos = off;
-	return off;
-}
-
 static void text_release(struct file *f)
 {
 	struct proc_reader *r = f->data;
@@ -186,7 +174,7 @@ static void text_release(struct file *f)
 }
 
 static const struct file_ops proc_text_ops = {
-	.read = text_read, .write = text_write, .seek = proc_seek, .release = text_release};
+	.read = text_read, .write = text_write, .seek = file_seek_endless, .release = text_release};
 
 int proc_text_open(int flags, struct file **out)
 {

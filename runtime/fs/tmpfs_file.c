@@ -127,20 +127,8 @@ static int tmpdir_readdir(struct file *f, struct task *t, struct dir_emit *emit,
 	return emit_entries(tmpnode_of(v), emit, pos);
 }
 
-static int64_t tmpdir_seek(struct file *f, int64_t off, int whence)
-{
-	if (whence == SEEK_CUR)
-		off += f->pos;
-	else if (whence != SEEK_SET)
-		return -EINVAL;
-	if (off < 0)
-		return -EINVAL;
-	f->pos = off;
-	return off;
-}
-
 static const struct file_ops tmpdir_ops = {
-	.seek = tmpdir_seek,
+	.seek = file_seek_endless,
 	.readdir = tmpdir_readdir,
 };
 

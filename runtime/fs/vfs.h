@@ -157,6 +157,8 @@ struct file {
 struct file *file_alloc(const struct file_ops *ops, unsigned flags); /* NULL: no memory */
 struct file *file_get(struct file *f);
 void file_put(struct file *f);
+/* A seek op where nobody knows the end: directories, texts made while they are read. */
+int64_t file_seek_endless(struct file *f, int64_t off, int whence);
 
 /*
  * Paths opened by vfs_open_path(): a node of type S_IFREG, S_IFDIR goes through ops->open; character

@@ -597,3 +597,17 @@ TEST(directories_deeper_than_a_path_is_long)
 	MUST(stat(".", &st));
 	say("the same %d", st.st_ino == top.st_ino);
 }
+
+TEST(positions_that_overflow)
+{
+	static const char *const paths[] = {"/tmp", "/proc/self/status", "/proc", "/dev/pts", "."};
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		int fd = MUST(open(paths[i], O_RDONLY));
+		say("%s", paths[i]);
+		CALL(lseek(fd, 2, SEEK_SET));
+		CALL(lseek(fd, INT64_MAX, SEEK_CUR));
+		CALL(lseek(fd, INT64_MIN, SEEK_CUR));
+		CALL(lseek(fd, 0, SEEK_CUR));
+		close(fd);
+	}
+}
