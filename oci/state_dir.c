@@ -12,6 +12,7 @@
 #include "oci/cleanup.h"
 #include "oci/rootless.h"
 #include "oci/state.h"
+#include "oci/tree.h"
 
 #define LOCK_WAIT_MS 10000
 
@@ -27,23 +28,6 @@ int oci_id_validate(const char *id, struct oci_error *err)
 		      (*p >= '0' && *p <= '9') || strchr("_+-.", *p)))
 			return oci_fail(err, EINVAL, "invalid container ID format");
 	return 0;
-}
-
-static int make_parents(const char *path)
-{
-	char buf[4096];
-
-	if (snprintf(buf, sizeof(buf), "%s", path) >= (int)sizeof(buf))
-		return -ENAMETOOLONG;
-	for (char *p = buf + 1; *p; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		if (mkdir(buf, 0755) && errno != EEXIST)
-			return -errno;
-		*p = '/';
-	}
-	return mkdir(buf, 0700) && errno != EEXIST ? -errno : 0;
 }
 
 static int open_root(const char *root)
@@ -70,7 +54,7 @@ int oci_state_dir_create(const char *root, const char *id, struct oci_error *err
 
 	if (r)
 		return r;
-	r = make_parents(root);
+	r = tree_make(root);
 	if (r)
 		return oci_fail_errno(err, -r, "mkdir %s%s", root, rootless_root_hint());
 	rootfd = open_root(root);

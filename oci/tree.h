@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Removing a directory with all that is in it. */
+/* Making a directory with all above it, removing one with all that is in it. */
 #ifndef NACRE_OCI_TREE_H
 #define NACRE_OCI_TREE_H
 
@@ -8,5 +8,8 @@
  * 0 (also when there is nothing) or -errno.
  */
 int tree_remove(int dir, const char *name);
+
+/* Make the directory, for its owner alone, and those above it that are missing. 0 or -errno. */
+int tree_make(const char *path);
 
 #endif

@@ -13,23 +13,7 @@
 #include "oci/cleanup.h"
 #include "oci/image/image.h"
 #include "oci/image/store_internal.h"
-
-static int make_parents(const char *path)
-{
-	char buf[4096];
-
-	if (snprintf(buf, sizeof(buf), "%s", path) >= (int)sizeof(buf))
-		return -ENAMETOOLONG;
-	for (char *p = buf + 1; *p; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		if (mkdir(buf, 0755) && errno != EEXIST)
-			return -errno;
-		*p = '/';
-	}
-	return mkdir(buf, 0700) && errno != EEXIST ? -errno : 0;
-}
+#include "oci/tree.h"
 
 static int make_directory(int dir, const char *name)
 {
@@ -54,7 +38,7 @@ static int fill(const struct store *s)
 
 int store_open(struct store *s, const char *path, bool create, struct oci_error *err)
 {
-	int r = create ? make_parents(path) : 0;
+	int r = create ? tree_make(path) : 0;
 
 	*s = (struct store){.path = path, .dir = -1, .lock = -1};
 	if (!r)
